@@ -1,0 +1,2 @@
+/* to be written */
+typedef int file_c_is_not_empty;

@@ -1,0 +1,67 @@
+/*
+ * Reading on: from where, how many, how long, what to do at a gap.
+ *
+ * The policy that `follow` and the mount share, on top of a cursor.  It never sleeps: pool_wait() does.
+ *
+ *     stream_open(pool, &options, &stream, &err)
+ *     for (;;)
+ *         switch (stream_next(stream, &message, &err)) {
+ *         case STREAM_MESSAGE:  print it
+ *         case STREAM_WAIT:     pool_wait(&pool, &stream_pos, 1, ...)
+ *         case STREAM_GAP:      stream_gap(stream, &first, &next): lost are first .. next-1
+ *         case STREAM_DONE:     a finite stream has given everything
+ *         case STREAM_FAILED:   err
+ *         }
+ */
+#ifndef POOL_STREAM_H
+#define POOL_STREAM_H
+
+#include "pool/cursor.h"
+
+enum stream_start {
+    STREAM_LIVE, /* behind the newest message */
+    STREAM_TAIL, /* the last n matching messages */
+    STREAM_SINCE,/* time >= since_ns */
+    STREAM_FROM, /* seq >= from_seq; a number below the oldest begins with a gap */
+    STREAM_ALL,  /* everything retained */
+};
+
+struct stream_options {
+    enum stream_start start;
+    uint64_t tail;
+    uint64_t since_ns;
+    uint64_t until_ns; /* messages before this time only; 0 or UINT64_MAX: no end.  An end makes the stream finite */
+    uint64_t from_seq; /* 0 means 1 */
+    bool finite;       /* ends at the message that is newest when it is opened */
+    const struct bytes *tags; /* plain text, n_tags of them, all must be there; copied */
+    size_t n_tags;
+};
+
+struct stream;
+
+/* The pool is borrowed and must outlive the stream. */
+int stream_open(struct pool *pool, const struct stream_options *options, struct stream **ret,
+                struct error *err);
+void stream_close(struct stream *stream);
+
+enum stream_result { STREAM_MESSAGE, STREAM_WAIT, STREAM_GAP, STREAM_DONE, STREAM_FAILED };
+
+/* *ret is good until the next call on the stream. */
+enum stream_result stream_next(struct stream *stream, struct message *ret, struct error *err);
+
+/* After STREAM_GAP: messages first .. next-1 are lost. */
+void stream_gap(const struct stream *stream, uint64_t *first, uint64_t *next);
+
+/* For pool_wait(): the position up to which everything has been looked at. */
+uint64_t stream_pos(const struct stream *stream);
+
+/* Did it lose a message that a finite stream had selected?  (Exit 9 of `follow --no-follow`.) */
+bool stream_lost(const struct stream *stream);
+
+static inline void stream_cleanup(struct stream **stream)
+{
+    stream_close(*stream);
+}
+#define auto_stream __attribute__((cleanup(stream_cleanup)))
+
+#endif

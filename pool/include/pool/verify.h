@@ -1,0 +1,35 @@
+/*
+ * Checks a whole pool file and changes nothing: the core of `doctor`.
+ */
+#ifndef POOL_VERIFY_H
+#define POOL_VERIFY_H
+
+#include "pool/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VERIFY_ISSUES_MAX 16 /* more are only counted */
+
+struct verify_issue {
+    const char *code; /* "corrupt", "format", "flush" */
+    char message[128];
+    bool has_seq, has_offset;
+    uint64_t seq;    /* the last good number before it */
+    uint64_t offset; /* in the file, bytes */
+};
+
+struct verify_report {
+    struct verify_issue issues[VERIFY_ISSUES_MAX];
+    size_t n_issues;    /* all of them, also those that found no room */
+    uint64_t messages;  /* good ones */
+    uint64_t last_good; /* seq; 0: none */
+};
+
+/*
+ * 0 with the report, healthy or not; -1 only when the file cannot be looked at (NotFound, Permission, Io).
+ * May run beside writers: what they overwrite meanwhile is not an issue.
+ */
+int verify_pool(const char *path, struct verify_report *ret, struct error *err);
+
+#endif

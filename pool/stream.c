@@ -1,0 +1,2 @@
+/* to be written */
+typedef int stream_c_is_not_empty;
