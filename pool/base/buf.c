@@ -1,2 +1,161 @@
-/* to be written */
-typedef int buf_c_is_not_empty;
+#include "base/buf.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BUF_FIRST 64 /* bytes of the first allocation; most texts of ours fit */
+
+void buf_done(struct buf *b)
+{
+    free(b->p);
+    *b = BUF_INIT;
+}
+
+int buf_grow(struct buf *b, size_t more)
+{
+    size_t need, cap;
+    char *p;
+
+    if (__builtin_add_overflow(b->n, more, &need))
+        goto no_memory;
+    if (need <= b->cap)
+        return 0;
+    cap = b->cap > SIZE_MAX / 2 ? need : 2 * b->cap;
+    if (cap < need)
+        cap = need;
+    if (cap < BUF_FIRST)
+        cap = BUF_FIRST;
+    p = realloc(b->p, cap);
+    if (p == NULL)
+        goto no_memory;
+    b->p = p;
+    b->cap = cap;
+    return 0;
+
+no_memory:
+    b->failed = true;
+    return -1;
+}
+
+int buf_vprintf(struct buf *b, const char *format, va_list args)
+{
+    va_list again;
+    int n;
+
+    if (buf_room(b, 1) < 0)
+        return -1;
+    va_copy(again, args);
+    n = vsnprintf(b->p + b->n, b->cap - b->n, format, again);
+    va_end(again);
+    if (n < 0) {
+        b->failed = true;
+        return -1;
+    }
+    if ((size_t)n >= b->cap - b->n) { /* vsnprintf() wants room for its NUL */
+        if (buf_grow(b, (size_t)n + 1) < 0)
+            return -1;
+        vsnprintf(b->p + b->n, b->cap - b->n, format, args);
+    }
+    b->n += (size_t)n;
+    return 0;
+}
+
+int buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    int result;
+
+    va_start(args, format);
+    result = buf_vprintf(b, format, args);
+    va_end(args);
+    return result;
+}
+
+int buf_add_u64(struct buf *b, unsigned long long n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    return buf_add(b, digits + at, sizeof digits - at);
+}
+
+/* Length of the UTF-8 sequence at p[0..n), 0 when it is not one. */
+static size_t utf8_sequence(const unsigned char *p, size_t n)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    uint32_t code = len == 2 ? p[0] & 0x1fu : len == 3 ? p[0] & 0x0fu : p[0] & 0x07u;
+
+    if (len <= 1)
+        return len;
+    if (len > n || p[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    if (code < smallest[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+        return 0;
+    return len;
+}
+
+static int add_escape(struct buf *b, unsigned char c)
+{
+    static const char short_escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* pairs: byte, its letter */
+
+    for (const char *at = short_escapes; *at != '\0'; at += 2)
+        if ((unsigned char)at[0] == c)
+            return buf_add(b, (char[]){'\\', at[1]}, 2);
+    return buf_printf(b, "\\u%04x", c);
+}
+
+int buf_add_json_string(struct buf *b, struct bytes text)
+{
+    const unsigned char *p = (const unsigned char *)text.p;
+    size_t start = b->n, plain = 0, at = 0;
+    int result = buf_add_char(b, '"');
+
+    while (at < text.n && result == 0) {
+        size_t len = utf8_sequence(p + at, text.n - at);
+
+        if (len > 0 && p[at] >= 0x20 && p[at] != '"' && p[at] != '\\') {
+            at += len;
+            continue;
+        }
+        result = buf_add(b, text.p + plain, at - plain);
+        if (result == 0)
+            result = len == 0 ? buf_add_str(b, "\xef\xbf\xbd") : add_escape(b, p[at]);
+        plain = ++at;
+    }
+    if (result == 0)
+        result = buf_add(b, text.p + plain, at - plain);
+    if (result == 0)
+        result = buf_add_char(b, '"');
+    if (result < 0)
+        b->n = start;
+    return result;
+}
+
+void buf_drop_front(struct buf *b, size_t n)
+{
+    if (n >= b->n) {
+        b->n = 0;
+        return;
+    }
+    memmove(b->p, b->p + n, b->n - n);
+    b->n -= n;
+}
+
+const char *buf_str(struct buf *b)
+{
+    if (buf_room(b, 1) < 0)
+        return NULL;
+    b->p[b->n] = '\0';
+    return b->p;
+}

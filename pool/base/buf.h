@@ -91,7 +91,10 @@ int buf_vprintf(struct buf *b, const char *format, va_list args)
 /* Adds `n` in decimal; the fast form of "%" PRIu64. */
 int buf_add_u64(struct buf *b, unsigned long long n);
 
-/* Adds the text as a JSON string, quotes included; `text` is UTF-8 and may hold any byte. */
+/*
+ * Adds the text as a JSON string, quotes included.  `text` may hold any byte; what is not UTF-8 (a file name can be
+ * anything) becomes U+FFFD.
+ */
 int buf_add_json_string(struct buf *b, struct bytes text);
 
 /* Removes the first n bytes. */
