@@ -1,2 +1,272 @@
-/* to be written */
-typedef int cursor_c_is_not_empty;
+#include "pool/cursor.h"
+
+#include "frame.h"
+#include "handle.h"
+#include "index.h"
+
+#include <stdbool.h>
+
+#define LAPPED_TRIES 1000 /* new beginnings while writers keep overtaking us */
+
+static int over_or_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
+{
+    if (pool_fail_if_over(pool, err) < 0)
+        return -1;
+    return pool_fail_corrupt(pool, pos, what, err);
+}
+
+int cursor_at_end(struct pool *pool, struct cursor *ret, struct error *err)
+{
+    struct commit commit;
+
+    if (!ring_commit(&pool->ring, &commit))
+        return over_or_corrupt(pool, 0, "the header is damaged", err);
+    *ret = (struct cursor){.pos = commit.head, .seq = commit.newest + 1};
+    return 0;
+}
+
+int cursor_at_oldest(struct pool *pool, struct cursor *ret, struct error *err)
+{
+    struct pool_bounds bounds;
+
+    if (pool_bounds(pool, &bounds, err) < 0)
+        return -1;
+    *ret = (struct cursor){.pos = bounds.tail, .seq = bounds.oldest};
+    return 0;
+}
+
+/* Is `frame` at or behind what is searched for? */
+static bool reached(const struct frame *frame, enum index_key key, uint64_t target)
+{
+    if (key == INDEX_RENDERED) /* the frame that holds the byte, not the one that begins behind it */
+        return frame->rendered_before + message_length(frame->seq, frame->tags_len, frame->data_len) > target;
+    return index_key_of(frame, key) >= target;
+}
+
+/* Walks from a frame's place to the first frame that has reached the target; head when none has. */
+static enum frame_result walk(const struct ring *ring, enum index_key key, uint64_t target,
+                              uint64_t head, struct cursor *cursor)
+{
+    struct frame frame;
+    enum frame_result result;
+    uint64_t expected = 0;
+
+    while ((result = frame_read(ring, &cursor->pos, head, &frame)) == FRAME_OK) {
+        if (expected != 0 && frame.seq != expected)
+            return FRAME_BAD;
+        expected = frame.seq + 1;
+        cursor->seq = frame.seq;
+        if (reached(&frame, key, target))
+            return FRAME_OK;
+        cursor->pos = frame_end(cursor->pos, &frame);
+    }
+    return result;
+}
+
+/*
+ * Places the cursor at the first message from `low` on that has reached the target.  Being lapped on the way means
+ * that what was searched for may be gone: begin again at the new oldest.
+ */
+static int seek(struct pool *pool, enum index_key key, uint64_t target, uint64_t low_seq,
+                struct cursor *ret, struct error *err);
+
+static int seek_once(struct pool *pool, enum index_key key, uint64_t target, uint64_t low_seq,
+                     struct cursor *ret, enum frame_result *ret_result, struct error *err)
+{
+    struct pool_bounds bounds;
+
+    if (pool_bounds(pool, &bounds, err) < 0)
+        return -1;
+    *ret = (struct cursor){.pos = bounds.tail, .seq = bounds.oldest};
+    if (low_seq > bounds.oldest && seek(pool, INDEX_SEQ, low_seq, 0, ret, err) < 0)
+        return -1;
+    if (ret->pos < bounds.head)
+        ret->pos = index_find(&pool->ring, key, target, ret->pos, bounds.head);
+    *ret_result = walk(&pool->ring, key, target, bounds.head, ret);
+    if (*ret_result == FRAME_END)
+        *ret = (struct cursor){.pos = bounds.head, .seq = bounds.newest + 1};
+    return 0;
+}
+
+static int seek(struct pool *pool, enum index_key key, uint64_t target, uint64_t low_seq,
+                struct cursor *ret, struct error *err)
+{
+    for (int i = 0; i < LAPPED_TRIES; i++) {
+        enum frame_result result;
+        if (seek_once(pool, key, target, low_seq, ret, &result, err) < 0)
+            return -1;
+        if (result == FRAME_OK || result == FRAME_END)
+            return 0;
+        if (result == FRAME_BAD)
+            return over_or_corrupt(pool, ret->pos, "a message is damaged", err);
+    }
+    return cursor_at_oldest(pool, ret, err);
+}
+
+int cursor_at_seq(struct pool *pool, uint64_t seq, struct cursor *ret, struct error *err)
+{
+    return seek(pool, INDEX_SEQ, seq, 0, ret, err);
+}
+
+int cursor_at_time(struct pool *pool, uint64_t time_ns, struct cursor *ret, struct error *err)
+{
+    struct commit commit;
+
+    if (time_ns == 0)
+        return cursor_at_oldest(pool, ret, err);
+    if (!ring_commit(&pool->ring, &commit))
+        return over_or_corrupt(pool, 0, "the header is damaged", err);
+    return seek(pool, INDEX_TIME, time_ns, commit.time_floor, ret, err);
+}
+
+int cursor_at_rendered(struct pool *pool, uint64_t rendered, struct cursor *ret, struct error *err)
+{
+    return seek(pool, INDEX_RENDERED, rendered, 0, ret, err);
+}
+
+/* The cursor's place was overwritten: go to the oldest.  A gap only if its message really is gone. */
+static enum cursor_result catch_up(struct pool *pool, struct cursor *cursor, struct error *err)
+{
+    struct cursor oldest;
+    uint64_t wanted = cursor->seq;
+
+    if (cursor_at_oldest(pool, &oldest, err) < 0)
+        return CURSOR_FAILED;
+    *cursor = oldest;
+    return oldest.seq > wanted ? CURSOR_GAP : CURSOR_MESSAGE;
+}
+
+/*
+ * Finds the frame the cursor stands at.  CURSOR_MESSAGE: *ret and *ret_pos tell; other results are final.
+ */
+static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, struct frame *ret,
+                                     struct error *err)
+{
+    struct ring *ring = &pool->ring;
+
+    for (int i = 0; i < LAPPED_TRIES; i++) {
+        switch (frame_read(ring, &cursor->pos, ring_head(ring), ret)) {
+        case FRAME_OK:
+            if (ret->seq == cursor->seq)
+                return CURSOR_MESSAGE;
+            if (!ring_lapped(ring, cursor->pos)) {
+                over_or_corrupt(pool, cursor->pos, "a message has the wrong number", err);
+                return CURSOR_FAILED;
+            }
+            break;
+        case FRAME_END:
+            return pool_is_over(pool) && pool_fail_if_over(pool, err) < 0 ? CURSOR_FAILED : CURSOR_END;
+        case FRAME_LAPPED:
+            break;
+        case FRAME_BAD:
+            over_or_corrupt(pool, cursor->pos, "a message is damaged", err);
+            return CURSOR_FAILED;
+        }
+        enum cursor_result result = catch_up(pool, cursor, err);
+        if (result != CURSOR_MESSAGE)
+            return result;
+    }
+    return CURSOR_END; /* writers are faster than we can look; the caller comes again */
+}
+
+enum cursor_result cursor_peek(struct pool *pool, struct cursor *cursor, struct frame_view *ret,
+                               struct error *err)
+{
+    struct frame frame;
+    enum cursor_result result = find_frame(pool, cursor, &frame, err);
+
+    if (result == CURSOR_MESSAGE)
+        *ret = (struct frame_view){.seq = frame.seq,
+                                   .time_ns = frame.time_ns,
+                                   .rendered_before = frame.rendered_before,
+                                   .tags_len = frame.tags_len,
+                                   .data_len = frame.data_len};
+    return result;
+}
+
+void cursor_skip(struct cursor *cursor, const struct frame_view *view)
+{
+    cursor->pos += frame_bytes(view->tags_len, view->data_len);
+    cursor->seq = view->seq + 1;
+}
+
+/* Copies the body of the frame that find_frame() found; the cursor moves on only when the copy is good. */
+static enum cursor_result take(struct pool *pool, struct cursor *cursor, const struct frame *frame,
+                               struct buf *store, struct message *ret, struct error *err)
+{
+    size_t n = (size_t)frame->tags_len + frame->data_len;
+
+    buf_clear(store);
+    if (buf_room(store, n) < 0) {
+        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return CURSOR_FAILED;
+    }
+    switch (frame_read_body(&pool->ring, cursor->pos, frame, store->p)) {
+    case FRAME_OK:
+        break;
+    case FRAME_LAPPED:
+    case FRAME_END:
+        return CURSOR_GAP;
+    case FRAME_BAD:
+        over_or_corrupt(pool, cursor->pos, "a message is damaged", err);
+        fail_seq(err, cursor->seq);
+        return CURSOR_FAILED;
+    }
+    store->n = n;
+    *ret = (struct message){.seq = frame->seq,
+                            .time_ns = frame->time_ns,
+                            .rendered_before = frame->rendered_before,
+                            .tags = {store->p, frame->tags_len},
+                            .data = {store->p + frame->tags_len, frame->data_len}};
+    cursor->pos = frame_end(cursor->pos, frame);
+    cursor->seq++;
+    return CURSOR_MESSAGE;
+}
+
+enum cursor_result cursor_next(struct pool *pool, struct cursor *cursor, struct buf *store,
+                               struct message *ret, struct error *err)
+{
+    struct frame frame;
+
+    for (int i = 0; i < LAPPED_TRIES; i++) {
+        enum cursor_result result = find_frame(pool, cursor, &frame, err);
+        if (result != CURSOR_MESSAGE)
+            return result;
+        result = take(pool, cursor, &frame, store, ret, err);
+        if (result != CURSOR_GAP)
+            return result;
+        result = catch_up(pool, cursor, err); /* overtaken while copying */
+        if (result != CURSOR_MESSAGE)
+            return result;
+    }
+    return CURSOR_END;
+}
+
+enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint64_t last_seq,
+                                 size_t max, struct time_cache *cache, struct buf *out,
+                                 struct error *err)
+{
+    auto_buf struct buf store = BUF_INIT;
+    struct message message;
+    size_t begin = out->n;
+
+    while (cursor->seq <= last_seq) {
+        struct frame_view next;
+        enum cursor_result result = cursor_peek(pool, cursor, &next, err);
+        if (result != CURSOR_MESSAGE)
+            return result;
+        uint64_t length = message_length(next.seq, next.tags_len, next.data_len);
+        if (out->n > begin && length > max - (out->n - begin))
+            return CURSOR_MESSAGE;
+        result = cursor_next(pool, cursor, &store, &message, err);
+        if (result != CURSOR_MESSAGE)
+            return result;
+        if (message_render(&message, cache, out) < 0) {
+            fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+            return CURSOR_FAILED;
+        }
+        if (out->n - begin >= max)
+            break;
+    }
+    return CURSOR_MESSAGE;
+}

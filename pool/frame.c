@@ -1,2 +1,103 @@
-/* to be written */
-typedef int frame_c_is_not_empty;
+#include "frame.h"
+
+#include "crc32c.h"
+
+static void words_from_header(uint64_t words[5], const struct frame_header *h)
+{
+    words[0] = h->data_len | (uint64_t)h->body_crc << 32;
+    words[1] = h->seq;
+    words[2] = h->time_ns;
+    words[3] = h->rendered_before;
+    words[4] = h->tags_len_kind | (uint64_t)h->header_crc << 32;
+}
+
+static uint32_t header_crc(const struct ring *ring, const uint64_t words[5])
+{
+    return crc32c(ring->salt, words, offsetof(struct frame_header, header_crc));
+}
+
+enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t head,
+                             struct frame *ret)
+{
+    uint64_t words[5];
+
+    for (;;) {
+        if (*pos >= head)
+            return FRAME_END;
+        uint64_t off = *pos % ring->bytes, left = ring->bytes - off;
+        if (left < FRAME_HEADER_BYTES) {
+            *pos += left;
+            continue;
+        }
+        for (int i = 0; i < 5; i++)
+            words[i] = atomic_load_explicit(ring->words + off / 8 + i, memory_order_relaxed);
+        if (ring_lapped(ring, *pos))
+            return FRAME_LAPPED;
+        if ((uint32_t)(words[4] >> 32) != header_crc(ring, words))
+            return FRAME_BAD;
+        uint32_t kind = (uint32_t)words[4] >> 24;
+        if (kind == FRAME_FILLER && off != 0) { /* off 0: a filler there would go round for ever */
+            *pos += left;
+            continue;
+        }
+        *ret = (struct frame){.data_len = (uint32_t)words[0],
+                              .body_crc = (uint32_t)(words[0] >> 32),
+                              .seq = words[1],
+                              .time_ns = words[2],
+                              .rendered_before = words[3],
+                              .tags_len = (uint32_t)words[4] & FRAME_TAGS_LEN_MAX};
+        uint64_t bytes = frame_bytes(ret->tags_len, ret->data_len);
+        return kind == FRAME_MESSAGE && bytes <= left && bytes <= head - *pos ? FRAME_OK : FRAME_BAD;
+    }
+}
+
+enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const struct frame *frame,
+                                  char *to)
+{
+    uint64_t n = (uint64_t)frame->tags_len + frame->data_len;
+
+    ring_copy_out(ring, pos % ring->bytes + FRAME_HEADER_BYTES, to, n);
+    if (ring_lapped(ring, pos))
+        return FRAME_LAPPED;
+    return crc32c(0, to, n) == frame->body_crc ? FRAME_OK : FRAME_BAD;
+}
+
+uint64_t frame_place(const struct ring *ring, uint64_t pos, uint64_t bytes)
+{
+    uint64_t left = ring->bytes - pos % ring->bytes;
+
+    return bytes <= left ? pos : pos + left;
+}
+
+static void write_header(struct ring *ring, uint64_t off, struct frame_header *h)
+{
+    uint64_t words[5];
+
+    words_from_header(words, h);
+    words[4] = h->tags_len_kind | (uint64_t)header_crc(ring, words) << 32;
+    for (int i = 0; i < 5; i++)
+        atomic_store_explicit(ring->words + off / 8 + i, words[i], memory_order_relaxed);
+}
+
+uint64_t frame_write(struct ring *ring, uint64_t pos, const struct frame *frame, const char *tags,
+                     const char *data)
+{
+    uint64_t bytes = frame_bytes(frame->tags_len, frame->data_len);
+    uint64_t place = frame_place(ring, pos, bytes);
+    uint64_t off = place % ring->bytes;
+
+    if (place - pos >= FRAME_HEADER_BYTES) {
+        struct frame_header filler = {.seq = frame->seq,
+                                      .tags_len_kind = (uint32_t)FRAME_FILLER << 24};
+        write_header(ring, pos % ring->bytes, &filler);
+    }
+    struct frame_header header = {.data_len = frame->data_len,
+                                  .body_crc = frame->body_crc,
+                                  .seq = frame->seq,
+                                  .time_ns = frame->time_ns,
+                                  .rendered_before = frame->rendered_before,
+                                  .tags_len_kind = frame->tags_len | (uint32_t)FRAME_MESSAGE << 24};
+    write_header(ring, off, &header);
+    ring_copy_in(ring, off + FRAME_HEADER_BYTES, tags, frame->tags_len, data, frame->data_len);
+    return place + bytes;
+}

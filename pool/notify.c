@@ -1,2 +1,147 @@
-/* to be written */
-typedef int notify_c_is_not_empty;
+#include "notify.h"
+
+#include "base/units.h"
+#include "futex.h"
+#include "handle.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+void notify_wake(struct header_live *live)
+{
+    /* notify_wake:B, pairs with notify_sleep:A.  On x86 the exchange that released the lock is the barrier. */
+#if !defined(__x86_64__) && !defined(__i386__)
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+    if (atomic_load_explicit(&live->waiting, memory_order_seq_cst) != 0 &&
+        atomic_exchange_explicit(&live->waiting, 0, memory_order_seq_cst) != 0)
+        (void)futex_wake(&live->waiting, INT_MAX);
+}
+
+void notify_sleep(struct header_live *live)
+{
+    atomic_store_explicit(&live->waiting, 1, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst); /* notify_sleep:A, pairs with notify_wake:B */
+}
+
+bool pool_ready(struct pool *pool, uint64_t seen)
+{
+    return ring_head(&pool->ring) > seen || pool_is_over(pool);
+}
+
+static bool any_ready(struct pool *const *pools, const uint64_t *seen, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (pool_ready(pools[i], seen[i]))
+            return true;
+    return false;
+}
+
+static bool control_changed(const uint32_t *control, uint32_t value)
+{
+    return control != NULL &&
+           atomic_load_explicit((const _Atomic uint32_t *)control, memory_order_seq_cst) != value;
+}
+
+/* What the flag is while we sleep: set by us, or for those who cannot set it, whatever it is now. */
+static uint32_t expected(const struct pool *pool)
+{
+    return pool->file.writable ? 1
+                               : atomic_load_explicit(&pool->ring.live->waiting, memory_order_seq_cst);
+}
+
+/* Sleeps on the flags of the first pools and on the control word.  0 woken (or already changed), else errno. */
+static int sleep_on(struct pool *const *pools, size_t n, const uint32_t *control, uint32_t value,
+                    uint64_t ns)
+{
+    struct futex_waitv words[POOL_WAIT_MAX + 1] = {0};
+    uint64_t until = clock_mono_ns() + ns;
+    struct timespec t = {.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+    unsigned n_words = 0;
+
+    if (n == 1 && control == NULL) /* the common case needs no set */
+        return futex_wait(&pools[0]->ring.live->waiting, expected(pools[0]), ns) < 0 ? errno : 0;
+    for (size_t i = 0; i < n && n_words < POOL_WAIT_MAX; i++)
+        words[n_words++] = (struct futex_waitv){
+            .val = expected(pools[i]),
+            .uaddr = (uintptr_t)&pools[i]->ring.live->waiting,
+            .flags = FUTEX_32,
+        };
+    if (control != NULL)
+        words[n_words++] = (struct futex_waitv){
+            .val = value, .uaddr = (uintptr_t)control, .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
+    if (n_words == 0) {
+        (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+        return ETIMEDOUT;
+    }
+    return syscall(SYS_futex_waitv, words, n_words, 0, &t, CLOCK_MONOTONIC) < 0 ? errno : 0;
+}
+
+/* Until when to sleep: the deadline, or the next look that no wake-up will bring. */
+static uint64_t nap_length(struct pool *const *pools, size_t n, uint64_t now, uint64_t deadline_ns,
+                           uint64_t *poll_ns)
+{
+    uint64_t nap = n > POOL_WAIT_MAX ? 50 * NS_PER_MS : NOTIFY_NAP_NS;
+
+    for (size_t i = 0; i < n; i++)
+        if (!pools[i]->file.writable && nap > *poll_ns)
+            nap = *poll_ns;
+    *poll_ns = *poll_ns * 2 < NOTIFY_POLL_MAX_NS ? *poll_ns * 2 : NOTIFY_POLL_MAX_NS;
+    return deadline_ns - now < nap ? deadline_ns - now : nap;
+}
+
+static void announce(struct pool *const *pools, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (pools[i]->file.writable)
+            notify_sleep(pools[i]->ring.live);
+}
+
+/* What nobody announces: a plain rm, a file cut short. */
+static void look_at_disk(struct pool *const *pools, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)pool_check_alive(pools[i], NULL); /* marks the handle, which pool_ready() sees */
+}
+
+enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen, size_t n,
+                                uint64_t deadline_ns, const uint32_t *control,
+                                uint32_t control_value)
+{
+    uint64_t poll_ns = NOTIFY_POLL_MIN_NS, looked = clock_mono_ns();
+
+    for (;;) {
+        announce(pools, n);
+        if (any_ready(pools, seen, n) || control_changed(control, control_value))
+            return POOL_WAIT_READY;
+        uint64_t now = clock_mono_ns();
+        if (now >= deadline_ns)
+            return POOL_WAIT_TIMEOUT;
+        int why = sleep_on(pools, n, control, control_value,
+                           nap_length(pools, n, now, deadline_ns, &poll_ns));
+        if (why == EINTR)
+            return any_ready(pools, seen, n) ? POOL_WAIT_READY : POOL_WAIT_INTERRUPTED;
+        if (why == ENOSYS) /* a kernel before 5.16: look often instead */
+            (void)clock_nanosleep(CLOCK_MONOTONIC, 0,
+                                  &(struct timespec){.tv_nsec = (long)NOTIFY_POLL_MIN_NS}, NULL);
+        if (clock_mono_ns() - looked >= NOTIFY_NAP_NS) {
+            looked = clock_mono_ns();
+            look_at_disk(pools, n);
+        }
+    }
+}
+
+void pool_wake_control(uint32_t *control)
+{
+    int saved = errno;
+
+    atomic_fetch_add_explicit((_Atomic uint32_t *)control, 1, memory_order_seq_cst);
+    (void)syscall(SYS_futex, control, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    errno = saved;
+}

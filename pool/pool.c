@@ -1,2 +1,342 @@
-/* to be written */
-typedef int pool_c_is_not_empty;
+#include "pool/pool.h"
+
+#include "base/cleanup.h"
+#include "frame.h"
+#include "handle.h"
+#include "header.h"
+#include "index.h"
+#include "notify.h"
+#include "pool/cursor.h"
+#include "recover.h"
+#include "testing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MODE_DEFAULT 0600
+#define PLACE_SPARE 72 /* bytes of ring beyond the largest message, as the contract of sizes has it */
+#define LAPPED_TRIES 1000 /* looks at a tail that keeps running away from us */
+
+int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
+{
+    fail(err, PLSM_ERROR_CORRUPT, "%s", what);
+    fail_offset(err, pool->fixed.ring_off + pos % pool->ring.bytes);
+    return fail_path(err, pool->path);
+}
+
+int pool_fail_if_over(struct pool *pool, struct error *err)
+{
+    if (!pool_is_over(pool))
+        return 0;
+    if (atomic_load(&pool->file.dead))
+        fail(err, PLSM_ERROR_IO, "the pool file was cut short while in use");
+    else
+        fail(err, PLSM_ERROR_NOT_FOUND, "the pool was deleted");
+    return fail_path(err, pool->path);
+}
+
+int pool_check_alive(struct pool *pool, struct error *err)
+{
+    struct stat st;
+
+    if (fstat(pool->file.fd, &st) == 0) {
+        if (st.st_nlink == 0)
+            atomic_store(&pool->unlinked, true);
+        if ((uint64_t)st.st_size < pool->file.size)
+            atomic_store(&pool->file.dead, true);
+    }
+    return pool_fail_if_over(pool, err);
+}
+
+void pool_guard_sigbus(void)
+{
+    file_guard_sigbus();
+}
+
+static int lay_out(struct new_file *new, struct header_fixed *fixed, uint64_t pos, uint64_t seq,
+                   struct error *err)
+{
+    struct ring ring;
+    struct header_page *page = (struct header_page *)(void *)new->file.map;
+    uint64_t boot[2];
+
+    if (header_seal(fixed, clock_real_ns(), err) < 0)
+        return -1;
+    page->fixed = *fixed;
+    ring_init(&ring, new->file.map, fixed);
+    pos = (pos + LAYOUT_FRAME_ALIGN - 1) & ~(uint64_t)(LAYOUT_FRAME_ALIGN - 1);
+    if (pos < ring.bytes)
+        pos = ring.bytes;
+    struct commit commit = {.head = pos, .newest = seq - 1};
+    ring_move_tail(&ring, pos);
+    ring_publish(&ring, &commit);
+    atomic_store(&page->live.flushed, pos);
+    header_boot_id(boot);
+    atomic_store(&page->live.boot[0], boot[0]);
+    atomic_store(&page->live.boot[1], boot[1]);
+    return 0;
+}
+
+int pool_create_at(const char *path, const struct pool_options *options, uint64_t pos, uint64_t seq,
+                   struct error *err)
+{
+    struct header_fixed fixed;
+    struct new_file new;
+    struct stat st;
+
+    if (header_plan(options, &fixed, err) < 0)
+        return -1;
+    if (lstat(path, &st) == 0) { /* file_publish() decides; this only saves the work */
+        fail(err, PLSM_ERROR_ALREADY_EXISTS, "pool already exists");
+        fail_hint(err, "Choose a different name, or remove the existing pool first.");
+        return fail_path(err, path);
+    }
+    if (file_make_parents(path) < 0) {
+        bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
+        fail_os(err, denied ? PLSM_ERROR_PERMISSION : PLSM_ERROR_IO, errno,
+                "failed to create pool directory%s", denied ? " (permission denied)" : "");
+        return fail_path(err, path);
+    }
+    if (file_make(&new, path, fixed.file_size, options->mode == 0 ? MODE_DEFAULT : options->mode,
+                  err) < 0)
+        return -1;
+    int result = lay_out(&new, &fixed, pos, seq, err);
+    if (result == 0)
+        result = file_publish(&new, path, err);
+    file_abandon(&new);
+    return result;
+}
+
+int pool_create(const char *path, const struct pool_options *options, struct error *err)
+{
+    return pool_create_at(path, options, 0, 1, err);
+}
+
+void pool_set_clock(struct pool *pool, uint64_t (*now_ns)(void))
+{
+    pool->now_ns = now_ns;
+}
+
+static void set_message_max(struct pool *pool)
+{
+    pool->message_max = pool->ring.bytes - PLACE_SPARE;
+    if (pool->message_max > MESSAGE_BYTES_MAX)
+        pool->message_max = MESSAGE_BYTES_MAX;
+}
+
+int pool_open(const char *path, enum pool_access access, struct pool **ret_pool, struct error *err)
+{
+    auto_pool struct pool *pool = calloc(1, sizeof *pool);
+
+    if (pool == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    pool->file = FILE_INIT; /* pool_close() copes from here on */
+    pool->lock = LOCK_INIT(-1);
+    pool->now_ns = clock_real_ns;
+    pool->path = strdup(path);
+    if (pool->path == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    if (file_map(&pool->file, path,
+                 access == POOL_READ ? FILE_READ_WRITE_IF_ALLOWED : FILE_READ_WRITE, err) < 0)
+        return -1;
+    if (header_check(pool->file.map, pool->file.size, &pool->fixed, err) < 0)
+        return fail_path(err, path);
+    ring_init(&pool->ring, pool->file.map, &pool->fixed);
+    set_message_max(pool);
+    pool->lock = LOCK_INIT(pool->file.fd);
+    if (pool_fail_if_over(pool, err) < 0)
+        return -1;
+    if (pool->file.writable && recover_needed(pool) && recover_run(pool, err) < 0)
+        return fail_path(err, path);
+    if (!ring_commit_sound(&pool->ring)) {
+        fail(err, PLSM_ERROR_CORRUPT, "the header is damaged");
+        return fail_path(err, path);
+    }
+    *ret_pool = pool;
+    pool = NULL; /* handed to the caller */
+    return 0;
+}
+
+void pool_close(struct pool *pool)
+{
+    if (pool == NULL)
+        return;
+    lock_done(&pool->lock);
+    file_unmap(&pool->file);
+    free(pool->path);
+    free(pool);
+}
+
+const char *pool_path(const struct pool *pool)
+{
+    return pool->path;
+}
+
+uint64_t pool_message_max(const struct pool *pool)
+{
+    return pool->message_max;
+}
+
+static void bounds_from(const struct commit *commit, uint64_t tail, uint64_t oldest,
+                        struct pool_bounds *ret)
+{
+    *ret = (struct pool_bounds){.oldest = oldest,
+                                .newest = commit->newest,
+                                .newest_time = commit->newest_time,
+                                .tail = tail < commit->head ? tail : commit->head,
+                                .head = commit->head,
+                                .rendered_end = commit->rendered_end};
+}
+
+/* The commit in force and the oldest frame (its time in *ret_oldest_time, may be NULL). */
+static int look(struct pool *pool, struct pool_bounds *ret, uint64_t *ret_oldest_time,
+                struct error *err)
+{
+    struct ring *ring = &pool->ring;
+    struct commit commit;
+    struct frame oldest;
+
+    for (int i = 0; i < LAPPED_TRIES; i++) {
+        uint64_t tail = ring_tail(ring), pos = tail;
+        if (!ring_commit(ring, &commit))
+            break;
+        switch (tail >= commit.head ? FRAME_END : frame_read(ring, &pos, commit.head, &oldest)) {
+        case FRAME_END:
+            bounds_from(&commit, tail, commit.newest + 1, ret);
+            return 0;
+        case FRAME_OK:
+            if (oldest.seq > commit.newest || oldest.seq == 0)
+                return pool_fail_corrupt(pool, pos, "the oldest message has an impossible number", err);
+            bounds_from(&commit, pos, oldest.seq, ret);
+            if (ret_oldest_time != NULL)
+                *ret_oldest_time = oldest.time_ns;
+            return 0;
+        case FRAME_LAPPED:
+            break;
+        case FRAME_BAD:
+            if (pool_fail_if_over(pool, err) < 0)
+                return -1;
+            return pool_fail_corrupt(pool, pos, "the oldest message is damaged", err);
+        }
+    }
+    if (pool_fail_if_over(pool, err) < 0)
+        return -1;
+    fail(err, PLSM_ERROR_CORRUPT, "the header is damaged");
+    return fail_path(err, pool->path);
+}
+
+int pool_bounds(struct pool *pool, struct pool_bounds *ret, struct error *err)
+{
+    if (look(pool, ret, NULL, err) < 0)
+        return -1;
+    return atomic_load(&pool->file.dead) ? pool_fail_if_over(pool, err) : 0;
+}
+
+int pool_info(struct pool *pool, struct pool_info *ret, struct error *err)
+{
+    struct header_fixed *fixed = &pool->fixed;
+
+    *ret = (struct pool_info){.file_size = fixed->file_size,
+                              .index_offset = LAYOUT_HEADER_BYTES,
+                              .index_size_bytes = fixed->ring_off - LAYOUT_HEADER_BYTES,
+                              .ring_offset = fixed->ring_off,
+                              .ring_size = fixed->file_size - fixed->ring_off,
+                              .index_capacity = fixed->index_capacity,
+                              .created_ns = fixed->created_ns};
+    memcpy(ret->uuid, fixed->uuid, sizeof ret->uuid);
+    if (pool_check_alive(pool, err) < 0 || look(pool, &ret->bounds, &ret->oldest_time, err) < 0)
+        return -1;
+    if (pool_bounds_count(&ret->bounds) > 0)
+        ret->newest_time = ret->bounds.newest_time;
+    ret->used_bytes = ret->bounds.head - ret->bounds.tail;
+    return 0;
+}
+
+static int not_retained(struct pool *pool, uint64_t seq, struct error *err)
+{
+    if (atomic_load(&pool->file.dead))
+        return pool_fail_if_over(pool, err);
+    fail(err, PLSM_ERROR_NOT_FOUND, "message not found");
+    return fail_seq(err, seq);
+}
+
+int pool_get(struct pool *pool, uint64_t seq, struct buf *store, struct message *ret,
+             struct error *err)
+{
+    struct cursor cursor;
+    struct buf one = *store; /* cursor_next() replaces; the caller's content must stay */
+
+    if (cursor_at_seq(pool, seq, &cursor, err) < 0)
+        return -1;
+    if (cursor.seq != seq)
+        return not_retained(pool, seq, err);
+    one.n = 0;
+    one.p = NULL;
+    one.cap = 0;
+    enum cursor_result result = cursor_next(pool, &cursor, &one, ret, err);
+    if (result != CURSOR_MESSAGE) {
+        buf_done(&one);
+        return result == CURSOR_FAILED ? -1 : not_retained(pool, seq, err);
+    }
+    size_t at = store->n, tags_n = ret->tags.n;
+    int added = buf_add(store, one.p, one.n);
+    buf_done(&one);
+    if (added < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    ret->tags.p = store->p + at;
+    ret->data.p = store->p + at + tags_n;
+    return 0;
+}
+
+/* Is the file of the handle still what the path names? */
+static bool names_this_file(const struct pool *pool, const char *path)
+{
+    struct stat a, b;
+
+    return fstat(pool->file.fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+static int remove_failed(const char *path, int os_errno, struct error *err)
+{
+    if (os_errno == ENOENT || os_errno == ENOTDIR) {
+        fail(err, PLSM_ERROR_NOT_FOUND, "pool not found");
+        fail_hint(err, "Create it first, or point --dir at the directory that holds it.");
+    } else {
+        fail_os(err, PLSM_ERROR_IO, os_errno, "failed to delete pool");
+    }
+    return fail_path(err, path);
+}
+
+static int delete_locked(struct pool *pool, const char *path, struct error *err)
+{
+    _Atomic uint32_t *gone = &pool->ring.live->gone;
+
+    if (!names_this_file(pool, path)) /* deleted, or another pool of that name made, while we waited */
+        return remove_failed(path, ENOENT, err);
+    atomic_store_explicit(gone, 1, memory_order_release); /* first: no append may be acknowledged after the name is gone */
+    if (unlink(path) == 0)
+        return 0;
+    int os_errno = errno;
+    atomic_store_explicit(gone, 0, memory_order_release);
+    return remove_failed(path, os_errno, err);
+}
+
+int pool_delete(const char *path, struct error *err)
+{
+    auto_pool struct pool *pool = NULL;
+    struct error ignored;
+
+    /* What is damaged or not ours to write can still be unlinked; its readers find out by the link count. */
+    if (pool_open(path, POOL_READ_WRITE, &pool, &ignored) < 0)
+        return unlink(path) == 0 ? 0 : remove_failed(path, errno, err);
+    _Atomic uint64_t *word = &pool->ring.live->lock;
+    if (lock_acquire(&pool->lock, word, LOCK_WAIT, err) == LOCK_FAILED)
+        return fail_path(err, path);
+    int result = delete_locked(pool, path, err);
+    lock_release(word);
+    notify_wake(pool->ring.live);
+    return result;
+}

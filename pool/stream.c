@@ -1,2 +1,200 @@
-/* to be written */
-typedef int stream_c_is_not_empty;
+#include "pool/stream.h"
+
+#include "handle.h"
+
+#include <stdlib.h>
+
+struct stream {
+    struct pool *pool;
+    struct cursor cursor;
+    uint64_t first_seq; /* nothing before it, should it not exist yet; 0: no such wish */
+    uint64_t last_seq;  /* of a finite stream; else UINT64_MAX */
+    uint64_t until_ns;  /* UINT64_MAX: no end */
+    uint64_t lost_first, lost_next;
+    bool lost;
+    bool announce_gap;  /* opened at a number that is no longer there */
+    struct buf store;
+    struct buf *tags;   /* encoded, n_tags of them */
+    size_t n_tags;
+};
+
+static bool matches(const struct stream *s, const struct message *message)
+{
+    for (size_t i = 0; i < s->n_tags; i++)
+        if (!tags_have(message->tags, buf_bytes(&s->tags[i])))
+            return false;
+    return true;
+}
+
+static int copy_tags(struct stream *s, const struct stream_options *options, struct error *err)
+{
+    s->tags = calloc(options->n_tags + 1, sizeof *s->tags);
+    if (s->tags == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    s->n_tags = options->n_tags;
+    for (size_t i = 0; i < s->n_tags; i++)
+        if (buf_add_json_string(&s->tags[i], options->tags[i]) < 0)
+            return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+/* The last n matching messages: one pass over all, remembering the last n places. */
+static int seek_tail_matching(struct stream *s, uint64_t n, uint64_t newest, struct error *err)
+{
+    struct cursor at, *places;
+    struct message message;
+    uint64_t found = 0, room;
+
+    if (cursor_at_oldest(s->pool, &at, err) < 0)
+        return -1;
+    room = at.seq > newest ? 1 : newest + 1 - at.seq;
+    room = room < n ? room : n;
+    places = calloc(room, sizeof *places);
+    if (places == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    while (at.seq <= newest) {
+        struct cursor before = at;
+        enum cursor_result result = cursor_next(s->pool, &at, &s->store, &message, err);
+        if (result == CURSOR_FAILED) {
+            free(places);
+            return -1;
+        }
+        if (result == CURSOR_END)
+            break;
+        if (result == CURSOR_MESSAGE && matches(s, &message))
+            places[found++ % room] = before;
+    }
+    s->cursor = found == 0 ? at : places[found < room ? 0 : found % room];
+    free(places);
+    return 0;
+}
+
+static int seek_tail(struct stream *s, uint64_t n, const struct pool_bounds *bounds, struct error *err)
+{
+    if (n == 0)
+        return cursor_at_end(s->pool, &s->cursor, err);
+    if (s->n_tags > 0)
+        return seek_tail_matching(s, n, bounds->newest, err);
+    return cursor_at_seq(s->pool, n > bounds->newest ? 0 : bounds->newest + 1 - n, &s->cursor, err);
+}
+
+static int seek_from(struct stream *s, uint64_t seq, struct error *err)
+{
+    seq = seq == 0 ? 1 : seq;
+    if (cursor_at_seq(s->pool, seq, &s->cursor, err) < 0)
+        return -1;
+    if (s->cursor.seq > seq) {
+        s->announce_gap = true;
+        s->lost_first = seq;
+        s->lost_next = s->cursor.seq;
+    }
+    s->first_seq = seq; /* it may not exist yet: whatever comes before it is not wanted */
+    return 0;
+}
+
+static int seek_start(struct stream *s, const struct stream_options *options, struct error *err)
+{
+    struct pool_bounds bounds;
+
+    if (pool_bounds(s->pool, &bounds, err) < 0)
+        return -1;
+    if (options->finite || s->until_ns != UINT64_MAX)
+        s->last_seq = bounds.newest;
+    switch (options->start) {
+    case STREAM_LIVE:
+        s->cursor = (struct cursor){.pos = bounds.head, .seq = bounds.newest + 1};
+        return 0;
+    case STREAM_TAIL:
+        return seek_tail(s, options->tail, &bounds, err);
+    case STREAM_SINCE:
+        return cursor_at_time(s->pool, options->since_ns, &s->cursor, err);
+    case STREAM_FROM:
+        return seek_from(s, options->from_seq, err);
+    case STREAM_ALL:
+        return cursor_at_oldest(s->pool, &s->cursor, err);
+    }
+    return fail(err, PLSM_ERROR_INTERNAL, "unknown start of a stream");
+}
+
+int stream_open(struct pool *pool, const struct stream_options *options, struct stream **ret,
+                struct error *err)
+{
+    auto_stream struct stream *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    s->pool = pool;
+    s->last_seq = UINT64_MAX;
+    s->until_ns = options->until_ns == 0 ? UINT64_MAX : options->until_ns;
+    if (copy_tags(s, options, err) < 0 || seek_start(s, options, err) < 0)
+        return -1;
+    *ret = s;
+    s = NULL; /* handed to the caller */
+    return 0;
+}
+
+void stream_close(struct stream *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->n_tags; i++)
+        buf_done(&s->tags[i]);
+    free(s->tags);
+    buf_done(&s->store);
+    free(s);
+}
+
+/* Messages first..next-1 are gone.  True when the stream had wanted one of them. */
+static bool note_gap(struct stream *s, uint64_t first, uint64_t next)
+{
+    s->lost_first = first;
+    s->lost_next = next;
+    if (first <= s->last_seq)
+        s->lost = true;
+    return first <= s->last_seq;
+}
+
+enum stream_result stream_next(struct stream *s, struct message *ret, struct error *err)
+{
+    if (s->announce_gap) {
+        s->announce_gap = false;
+        s->lost = true;
+        return STREAM_GAP;
+    }
+    while (s->cursor.seq <= s->last_seq) {
+        uint64_t before = s->cursor.seq;
+        switch (cursor_next(s->pool, &s->cursor, &s->store, ret, err)) {
+        case CURSOR_MESSAGE:
+            if (ret->time_ns >= s->until_ns)
+                return STREAM_DONE;
+            if (ret->seq >= s->first_seq && matches(s, ret))
+                return STREAM_MESSAGE;
+            break;
+        case CURSOR_END:
+            return STREAM_WAIT;
+        case CURSOR_GAP:
+            if (note_gap(s, before, s->cursor.seq))
+                return STREAM_GAP;
+            break;
+        case CURSOR_FAILED:
+            return STREAM_FAILED;
+        }
+    }
+    return STREAM_DONE;
+}
+
+void stream_gap(const struct stream *s, uint64_t *first, uint64_t *next)
+{
+    *first = s->lost_first;
+    *next = s->lost_next;
+}
+
+uint64_t stream_pos(const struct stream *s)
+{
+    return s->cursor.pos;
+}
+
+bool stream_lost(const struct stream *s)
+{
+    return s->lost;
+}

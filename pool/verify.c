@@ -1,2 +1,186 @@
-/* to be written */
-typedef int verify_c_is_not_empty;
+#include "pool/verify.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "file.h"
+#include "flush.h"
+#include "frame.h"
+#include "header.h"
+#include "index.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* What is being checked, and where the walk has come to. */
+struct check {
+    struct ring ring;
+    struct header_fixed fixed;
+    struct verify_report *report;
+};
+
+static struct verify_issue *add_issue(struct verify_report *report, const char *code,
+                                      const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static struct verify_issue *add_issue(struct verify_report *report, const char *code,
+                                      const char *format, ...)
+{
+    size_t i = report->n_issues++;
+    struct verify_issue *issue = &report->issues[i < VERIFY_ISSUES_MAX ? i : VERIFY_ISSUES_MAX - 1];
+    va_list args;
+
+    if (i >= VERIFY_ISSUES_MAX)
+        return issue; /* only counted */
+    *issue = (struct verify_issue){.code = code, .seq = report->last_good, .has_seq = report->last_good != 0};
+    va_start(args, format);
+    (void)vsnprintf(issue->message, sizeof issue->message, format, args);
+    va_end(args);
+    return issue;
+}
+
+static void add_at(struct check *c, uint64_t pos, const char *message)
+{
+    struct verify_issue *issue = add_issue(c->report, "corrupt", "%s", message);
+
+    issue->has_offset = true;
+    issue->offset = c->fixed.ring_off + pos % c->ring.bytes;
+}
+
+enum walk_step { WALK_GOOD, WALK_LAPPED, WALK_STOP };
+
+static enum walk_step check_frame(struct check *c, uint64_t *pos, uint64_t head, uint64_t expected,
+                                  struct frame *frame, struct buf *scratch)
+{
+    enum frame_result result = frame_read(&c->ring, pos, head, frame);
+
+    if (result == FRAME_OK) {
+        buf_clear(scratch);
+        if (buf_room(scratch, (size_t)frame->tags_len + frame->data_len) < 0)
+            return WALK_STOP;
+        result = frame_read_body(&c->ring, *pos, frame, scratch->p);
+        if (result == FRAME_BAD)
+            add_at(c, *pos, "the content of a message does not match its checksum");
+    } else if (result == FRAME_BAD) {
+        add_at(c, *pos, "frame header invalid");
+    }
+    if (result == FRAME_OK && expected != 0 && frame->seq != expected) {
+        add_at(c, *pos, "seq mismatch");
+        return WALK_STOP;
+    }
+    return result == FRAME_OK ? WALK_GOOD : result == FRAME_LAPPED ? WALK_LAPPED : WALK_STOP;
+}
+
+/* All frames of one moment; true when writers overtook the walk, which then begins anew. */
+static bool walk(struct check *c, const struct commit *commit, struct buf *scratch)
+{
+    struct verify_report *report = c->report;
+    uint64_t tail = ring_tail(&c->ring), pos = tail, expected = 0;
+    struct frame frame;
+
+    report->messages = report->last_good = 0;
+    if (tail > commit->head ? tail - commit->head > c->ring.bytes : commit->head - tail > c->ring.bytes) {
+        add_issue(report, "corrupt", "head/tail out of range");
+        return false;
+    }
+    while (pos < commit->head) {
+        switch (check_frame(c, &pos, commit->head, expected, &frame, scratch)) {
+        case WALK_LAPPED:
+            return true;
+        case WALK_STOP:
+            return false;
+        case WALK_GOOD:
+            break;
+        }
+        report->messages++;
+        report->last_good = frame.seq;
+        expected = frame.seq + 1;
+        pos = frame_end(pos, &frame);
+    }
+    if (expected != 0 && expected != commit->newest + 1)
+        add_issue(report, "corrupt", "the newest number in the header is %llu",
+                  (unsigned long long)commit->newest);
+    return false;
+}
+
+#define WALK_TRIES 100 /* with writers that lap the walk each time, what was seen last must do */
+
+static void check_frames(struct check *c)
+{
+    auto_buf struct buf scratch = BUF_INIT;
+    struct commit commit;
+
+    if (!ring_commit_sound(&c->ring)) {
+        add_issue(c->report, "corrupt", "the commit in the header is damaged");
+        return;
+    }
+    for (int i = 0; i < WALK_TRIES; i++) {
+        if (!ring_commit(&c->ring, &commit)) {
+            add_issue(c->report, "corrupt", "the commit in the header is damaged");
+            return;
+        }
+        if (!walk(c, &commit, &scratch))
+            return;
+    }
+}
+
+/* An entry inside [tail, head) must lead to a frame; others are old. */
+static void check_index(struct check *c)
+{
+    struct commit commit;
+    struct frame frame;
+
+    if (!ring_commit(&c->ring, &commit))
+        return;
+    for (uint64_t i = 0; i < c->ring.parts; i++) {
+        uint64_t pos = atomic_load_explicit(&c->ring.index[i], memory_order_relaxed), at = pos;
+        uint64_t tail = ring_tail(&c->ring);
+        if (pos < tail || pos >= commit.head)
+            continue;
+        bool leads = pos % LAYOUT_FRAME_ALIGN == 0 &&
+                     frame_read(&c->ring, &at, commit.head, &frame) == FRAME_OK && at == pos;
+        if (!leads && ring_tail(&c->ring) <= pos) {
+            struct verify_issue *issue = add_issue(
+                c->report, "corrupt", "an index entry does not lead to a message (searches are slower, nothing is lost)");
+            issue->has_offset = true;
+            issue->offset = LAYOUT_HEADER_BYTES + i * LAYOUT_INDEX_ENTRY_BYTES;
+        }
+    }
+}
+
+static void check_flush(struct check *c)
+{
+    int latched = flush_latched(c->ring.live);
+
+    if (latched != 0)
+        add_issue(c->report, "flush", "a flush to disk failed since the last boot (os error %d)", latched);
+}
+
+int verify_pool(const char *path, struct verify_report *ret, struct error *err)
+{
+    struct file file;
+    struct error why;
+    struct check c = {.report = ret};
+
+    *ret = (struct verify_report){0};
+    if (file_map(&file, path, FILE_READ_ONLY, &why) < 0) {
+        if (why.kind != PLSM_ERROR_CORRUPT) {
+            if (err != NULL)
+                *err = why;
+            return -1;
+        }
+        add_issue(ret, "corrupt", "%s", why.message);
+        return 0;
+    }
+    if (header_check(file.map, file.size, &c.fixed, &why) < 0) {
+        add_issue(ret, why.kind == PLSM_ERROR_USAGE ? "format" : "corrupt", "%s", why.message);
+    } else {
+        ring_init(&c.ring, file.map, &c.fixed);
+        check_frames(&c);
+        if (ret->n_issues == 0)
+            check_index(&c);
+        check_flush(&c);
+    }
+    if (atomic_load(&file.dead))
+        add_issue(ret, "corrupt", "the file was cut short while it was read");
+    file_unmap(&file);
+    return 0;
+}
