@@ -1,0 +1,166 @@
+"""Programs that wait in a read can be interrupted, stopped and killed; nobody else notices."""
+
+import errno
+import os
+import pathlib
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import mount
+from mount import SLOW, until
+
+AT_ONCE = 2 * SLOW  # seconds; far below any timeout of a daemon, far above what a busy machine needs
+
+
+class Waiting(mount.Case):
+    def setUp(self):
+        super().setUp()
+        self.mkpool("ci")
+
+    def assert_alive(self):
+        """The mount still does its work, for readers and for writers."""
+        reader = self.start("head -n1 ci/follow")
+        self.wait_blocked(reader)
+        self.run_ok("""echo '{"alive":1}' > ci/append""")
+        self.assertIn('"data":{"alive":1}', self.finish(reader))
+
+    def ends_on(self, number, script="exec cat ci/follow"):
+        reader = self.start(script)
+        self.wait_blocked(reader)
+        begin = time.monotonic()
+        reader.send_signal(number)
+        self.finish(reader, status=-number)
+        self.assertLess(time.monotonic() - begin, AT_ONCE)
+        self.assert_alive()
+
+    def test_ctrl_c(self):
+        self.ends_on(signal.SIGINT)
+
+    def test_kill(self):
+        self.ends_on(signal.SIGKILL)
+
+    def test_terminate(self):
+        self.ends_on(signal.SIGTERM, "exec grep -m1 x ci/next")
+
+    def test_a_handler_gets_eintr_at_once(self):
+        """Perl's sysread shows the errno that other languages hide."""
+        reader = self.start(
+            """exec perl -e '$SIG{USR1} = sub { };
+            open F, "<", "ci/follow" or die; defined sysread F, $x, 100 and die "read"; print $! + 0, "\n"'"""
+        )
+        self.wait_blocked(reader)
+        begin = time.monotonic()
+        reader.send_signal(signal.SIGUSR1)
+        self.assertEqual(self.finish(reader), "%d\n" % errno.EINTR)
+        self.assertLess(time.monotonic() - begin, AT_ONCE)
+        self.assert_alive()
+
+    def test_python_goes_on_after_a_handler(self):
+        reader = self.start(
+            """exec /usr/bin/python3 -c 'import os, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"signal\\n"))
+fd = os.open("ci/follow", os.O_RDONLY)
+os.write(1, os.read(fd, 4096))'"""
+        )
+        for _ in range(10):
+            self.wait_blocked(reader)
+            reader.send_signal(signal.SIGUSR1)
+            self.assertEqual(reader.stdout.readline(), b"signal\n")
+        self.wait_blocked(reader)
+        self.append("ci", {"n": 1})
+        self.assertEqual(self.finish(reader), self.read("ci/all"))
+
+    def test_a_storm_of_interrupts_and_messages(self):
+        """Interrupts that meet answers: each message comes once, in order."""
+        reader = self.start(
+            """exec /usr/bin/python3 -c 'import os, signal
+signal.signal(signal.SIGUSR1, lambda *_: None)
+fd, left = os.open("ci/follow", os.O_RDONLY), 2000
+while left:
+    text = os.read(fd, 65536); os.write(1, text); left -= text.count(b"\\n")'""",
+            stdout=os.open(os.path.join(self.dir, "out"), os.O_CREAT | os.O_WRONLY),
+        )
+        self.wait_blocked(reader)
+        for n in range(2000):
+            if reader.poll() is None:
+                reader.send_signal(signal.SIGUSR1)
+            self.append("ci", {"n": n})
+            if n % 3 == 0 and reader.poll() is None:
+                reader.send_signal(signal.SIGUSR1)
+        reader.wait(mount.DEADLINE)
+        self.assertEqual(reader.returncode, 0)
+        with open(os.path.join(self.dir, "out")) as out:
+            self.assertEqual(out.read(), self.read("ci/all"))
+
+    def test_stop_and_continue(self):
+        """Ctrl-Z and fg: these programs go on waiting and then print the message."""
+        for script in (
+            "exec head -n1 ci/follow", "exec grep -m1 n ci/follow", "exec dd if=ci/follow bs=4096 count=1 status=none",
+            "exec perl -ne 'print; exit' ci/follow", "exec busybox head -n1 ci/follow", "cat ci/follow | head -n1; true",
+            """jq --unbuffered -c . ci/follow | head -n1; true""",
+            """exec /usr/bin/python3 -c 'print(next(open("ci/follow")), end="")'""", "exec dash -c 'read -r m < ci/follow; echo \"$m\"'",
+        ):
+            with self.subTest(script=script):
+                reader = self.start(script)
+                self.wait_blocked(reader)
+                os.killpg(reader.pid, signal.SIGSTOP)
+                self.wait_stopped(reader)
+                os.killpg(reader.pid, signal.SIGCONT)
+                self.wait_blocked(reader)
+                self.append("ci", {"n": 1})
+                until("%s has read" % script, lambda: reader.poll() is not None or not self.pids_blocked(reader) or None)
+                if reader.poll() is None:
+                    self.append("ci", {"end": 1})  # the left side of a pipe learns that its reader has gone
+                out = self.finish(reader)
+                self.assertRegex(out, r'^\{"seq":\d+,.*"data":\{"n":1\}\}\n$')
+        self.assert_alive()
+
+    def pids_blocked(self, process):
+        return [pid for pid in self.pids(process) if mount.waits_for_answer(pid)]
+
+    def test_a_message_that_comes_while_the_reader_is_stopped(self):
+        reader = self.start("exec head -n1 ci/follow")
+        self.wait_blocked(reader)
+        os.killpg(reader.pid, signal.SIGSTOP)
+        self.wait_stopped(reader)
+        self.append("ci", {"n": 1})
+        os.killpg(reader.pid, signal.SIGCONT)
+        self.assertEqual(self.finish(reader), self.read("ci/all"))
+
+    def test_readers_killed_in_their_sleep_cost_later_writers_nothing(self):
+        self.append("ci", {"n": 0})
+        alone = self.time_of_appends()
+        for _ in range(4):
+            readers = [self.start("exec cat ci/follow > /dev/null") for _ in range(25)]
+            for reader in readers:
+                self.wait_blocked(reader)
+            for reader in readers:
+                self.kill(reader)
+        self.assertLess(self.time_of_appends(), 3 * alone + 0.05)
+        self.assert_alive()
+
+    def time_of_appends(self):
+        best = 1e9
+        for _ in range(5):
+            begin = time.monotonic()
+            self.append("ci", *[{"n": 1}] * 200)
+            best = min(best, time.monotonic() - begin)
+        return best
+
+    def test_a_blocked_reader_in_a_pipeline_is_released_by_its_own_append(self):
+        out = self.run_ok("""exec 3< ci/follow; { echo '{"n":1}' > ci/append; head -n1 <&3; }""")
+        self.assertEqual(out, self.read("ci/all"))
+
+    def test_a_descriptor_closed_while_another_waits(self):
+        one, two = self.start("exec head -n1 ci/follow"), self.start("exec head -n1 ci/follow")
+        self.wait_blocked(one)
+        self.wait_blocked(two)
+        self.kill(one)
+        self.append("ci", {"n": 1})
+        self.assertEqual(self.finish(two), self.read("ci/all"))
+
+
+if __name__ == "__main__":
+    mount.main()

@@ -1,0 +1,326 @@
+"""A mounted pool directory for one test, real programs in it, and ways to wait for what they do.
+
+    class Follow(mount.Case):
+        def test_head(self):
+            self.mkpool("ci")
+            reader = self.start("head -n1 ci/follow")
+            self.wait_blocked(reader)
+            self.run_ok("echo '{}' > ci/append")
+            self.assertEqual(self.finish(reader), self.read("ci/seq/1"))
+
+Every test has a directory, a daemon and a mount of its own. When it ends, the daemon must have survived: it has to
+stop with status 0 on SIGTERM (a sanitizer that found something makes that another number).
+Deadlines are upper bounds: nothing here waits for a time to pass.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BIN = os.path.abspath(os.environ.get("PLASMITE_BIN", "build/release/bin"))
+SLOW = float(os.environ.get("PLASMITE_SLOW", "1"))  # how much slower than a release this build may be
+DEADLINE = 30 * SLOW
+NOT_RUN = 77
+NOBODY = 65534
+
+ENVELOPE = re.compile(
+    r'\{"seq":(?P<seq>[1-9][0-9]*),"time":"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z)",'
+    r'"meta":\{"tags":\[(?P<tags>.*?)\]\},"data":(?P<data>\{.*\})\}\n'
+)
+
+
+def has_fuse():
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except PermissionError:
+        return os.geteuid() != 0  # root is only refused where devices are fenced off, as in containers
+    except OSError:
+        return False
+    return True
+
+
+def main():
+    """Runs the tests of the file, or says plainly that they cannot run here."""
+    if not has_fuse():
+        print("There is no /dev/fuse here, so nothing can be mounted.")
+        sys.exit(NOT_RUN)
+    unittest.main()
+
+
+def until(what, condition, seconds=None):
+    """Waits until condition() is true and returns its value; fails with `what` after the deadline."""
+    end = time.monotonic() + (DEADLINE if seconds is None else seconds * SLOW)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("this did not happen in time: " + what)
+        time.sleep(0.002)
+
+
+def envelopes(text):
+    """The messages of a text of whole lines, exactly in the form they must have: seq, time, tags (text), data (text)."""
+    found = []
+    for line in text.splitlines(keepends=True):
+        match = ENVELOPE.fullmatch(line)
+        if match is None:
+            raise AssertionError("not a message: %r" % line[:300])
+        found.append((int(match["seq"]), match["time"], match["tags"], match["data"]))
+    return found
+
+
+def seqs(text):
+    return [message[0] for message in envelopes(text)]
+
+
+def datas(text):
+    return [message[3] for message in envelopes(text)]
+
+
+def time_ns(text):
+    """The nanoseconds of a time as messages show it."""
+    whole, fraction = text[:-1].split(".")
+    return int(time.mktime(time.strptime(whole + " UTC", "%Y-%m-%dT%H:%M:%S %Z")) - time.timezone) * 10**9 + int(fraction)
+
+
+def processes_of(session):
+    """The processes of a session, each as (pid, state)."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid) as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(fields[3]) == session:
+            yield int(pid), fields[0]
+
+
+def waits_for_answer(pid):
+    """Does a thread of this process sleep in a request to a FUSE daemon?"""
+    try:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/wchan" % (pid, thread)) as wchan:
+                name = wchan.read()
+                if "fuse" in name or name == "request_wait_answer":
+                    return True
+    except OSError:
+        pass
+    return False
+
+
+class Case(unittest.TestCase):
+    mount_options = None  # text for -o
+    maxDiff = 2000
+
+    def setUp(self):
+        os.umask(0o022)
+        self.dir = os.path.realpath(tempfile.mkdtemp(prefix="plasmite-fs-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.pools = os.path.join(self.dir, "pools")
+        self.mnt = os.path.join(self.dir, "mnt")
+        os.mkdir(self.pools)
+        os.mkdir(self.mnt)
+        self.started = []
+        self.daemon = None
+        self.addCleanup(self._stop_everything)
+        self.mount()
+
+    # The daemon
+
+    def mount(self, options=None):
+        """Mounts the pools and waits until the mount answers."""
+        options = options or self.mount_options
+        command = [os.path.join(BIN, "plasmite"), "mount", "-f"]
+        command += ["-o", options] if options else []
+        self.daemon_log = os.path.join(self.dir, "daemon.log")
+        with open(self.daemon_log, "ab") as log:
+            self.daemon = subprocess.Popen(
+                command + [self.pools, self.mnt], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        until("mounting; the daemon said: " + self.log(), self._mounted_or_dead)
+        if self.daemon.poll() is not None:
+            self.fail("the daemon ended with %d: %s" % (self.daemon.returncode, self.log()))
+
+    def log(self):
+        with open(self.daemon_log, errors="replace") as log:
+            return log.read()
+
+    def is_mounted(self):
+        with open("/proc/self/mountinfo") as info:
+            return any(" %s " % self.mnt in line and " fuse.plasmite " in line for line in info)
+
+    def _mounted_or_dead(self):
+        return self.daemon.poll() is not None or (self.is_mounted() and os.path.isdir(self.mnt))
+
+    def stop_daemon(self, number=signal.SIGTERM):
+        """Sends a signal and returns the status the daemon ends with."""
+        self.daemon.send_signal(number)
+        return self.daemon.wait(DEADLINE)
+
+    def unmount_rest(self):
+        while self.is_mounted():
+            subprocess.run(["umount", "-l", self.mnt] if os.geteuid() == 0 else ["fusermount3", "-uz", self.mnt], check=True)
+
+    def _stop_everything(self):
+        for process in self.started:
+            self.kill(process)
+        try:
+            if self.daemon is not None and self.daemon.returncode is None:
+                died = self.daemon.poll()
+                self.assertIsNone(died, "the daemon died: " + self.log())
+                self.assertEqual(self.stop_daemon(), 0, "the daemon's end: " + self.log())
+        finally:
+            if self.daemon is not None and self.daemon.poll() is None:
+                self.daemon.kill()
+                self.daemon.wait()
+            self.unmount_rest()
+
+    # Programs
+
+    def environment(self):
+        return dict(
+            os.environ, PATH=BIN + ":/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8", PLASMITE_DIR=self.pools, HOME=self.dir,
+            PYTHONDONTWRITEBYTECODE="1",
+        )
+
+    def start(self, command, user=None, **options):
+        """Starts a bash script (or a list of arguments) in the mount, in a session of its own."""
+        arguments = ["bash", "-c", command] if isinstance(command, str) else list(command)
+        if user is not None:
+            arguments = ["setpriv", "--reuid=%d" % user, "--regid=%d" % user, "--clear-groups"] + arguments
+        options.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen(
+            arguments, cwd=options.pop("cwd", self.mnt), env=self.environment(), start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        )
+        process.command = command
+        self.started.append(process)
+        return process
+
+    def kill(self, process):
+        """Ends a started program and its children; the mount gives nothing a reason to stay."""
+        for pid, _ in processes_of(process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        process.wait(DEADLINE)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def finish(self, process, status=0, stderr="", seconds=None):
+        """Waits for the end of a program, checks status and stderr (None: any), and returns its stdout."""
+        try:
+            out, errors = process.communicate(timeout=DEADLINE if seconds is None else seconds * SLOW)
+        except subprocess.TimeoutExpired:
+            self.kill(process)
+            self.fail("this did not end in time: %s" % (process.command,))
+        out, errors = out.decode(errors="surrogateescape"), errors.decode(errors="replace")
+        told = "%s\nstdout: %.2000s\nstderr: %.2000s\ndaemon: %.2000s" % (process.command, out, errors, self.log())
+        if status is not None:
+            self.assertEqual(process.returncode, status, told)
+        if stderr is not None:
+            self.assertEqual(errors, stderr, told)
+        return out
+
+    def run_ok(self, command, **options):
+        """Runs a script that must succeed and complain about nothing; returns its stdout."""
+        return self.finish(self.start(command, **options))
+
+    def run_fails(self, command, status, complaint, **options):
+        """Runs a script that must fail with this status and with this text within its stderr; returns its stdout."""
+        process = self.start(command, **options)
+        try:
+            out, errors = process.communicate(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.kill(process)
+            self.fail("this did not end in time: %s" % (command,))
+        out, errors = out.decode(errors="surrogateescape"), errors.decode(errors="replace")
+        told = "%s\nstdout: %.2000s\nstderr: %.2000s\ndaemon: %.2000s" % (command, out, errors, self.log())
+        if status is not None:
+            self.assertEqual(process.returncode, status, told)
+        self.assertIn(complaint, errors, told)
+        return out
+
+    def pls(self, *arguments):
+        return self.run_ok(["pls"] + list(arguments), cwd=self.dir)
+
+    def pids(self, process):
+        return [pid for pid, _ in processes_of(process.pid)]
+
+    def wait_blocked(self, process, n=1):
+        """Waits until n processes of a program sleep in a request that the mount has not answered."""
+        until(
+            "%s waits in the mount" % (process.command,),
+            lambda: process.poll() is not None or sum(map(waits_for_answer, self.pids(process))) >= n,
+        )
+        if process.poll() is not None and n == 1:
+            self.finish(process, status=None, stderr=None)
+            self.fail("this ended at once with %d: %s" % (process.returncode, process.command))
+
+    def wait_stopped(self, process):
+        until("%s is stopped" % (process.command,), lambda: all(state in "TZ" for _, state in processes_of(process.pid)))
+
+    # Files of the mount
+
+    def path(self, name):
+        return os.path.join(self.mnt, name)
+
+    def pool_file(self, pool):
+        return os.path.join(self.pools, pool + ".plasmite")
+
+    def mkpool(self, *names, size=None):
+        """Makes pools: by mkdir, or with a size by the command."""
+        for name in names:
+            if size is None:
+                os.mkdir(self.path(name))
+            else:
+                self.pls("pool", "create", name, "--size", str(size))
+                until("the pool %s is seen" % name, lambda: os.path.isdir(self.path(name)))
+
+    def open(self, name, flags=os.O_RDONLY):
+        """A bare descriptor, closed when the test ends."""
+        fd = os.open(self.path(name), flags | os.O_CLOEXEC)
+        self.addCleanup(close_quietly, fd)
+        # Cleanups run last in, first out: descriptors are closed before the daemon is stopped.
+        return fd
+
+    def append(self, pool, *objects):
+        """Appends each object (JSON text, or something for json.dumps) with one write()."""
+        fd = os.open(self.path(pool + "/append"), os.O_WRONLY)
+        try:
+            for item in objects:
+                text = (item if isinstance(item, str) else json.dumps(item)).encode()
+                self.assertEqual(os.write(fd, text), len(text))
+        finally:
+            os.close(fd)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8", newline="") as file:
+            return file.read()
+
+    def datas(self, pool, view="all"):
+        """The data of all messages, as text."""
+        return datas(self.read("%s/%s" % (pool, view)))
+
+    def assert_errno(self, number, call, *arguments):
+        with self.assertRaises(OSError) as caught:
+            call(*arguments)
+        name = os.strerror(number)
+        self.assertEqual(caught.exception.errno, number, "%s expected, not %s" % (name, caught.exception))
+
+
+def close_quietly(fd):
+    try:
+        os.close(fd)
+    except OSError:
+        pass  # the test has closed it, or its end was checked before
