@@ -105,6 +105,17 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
+bool bytes_are_utf8(struct bytes text)
+{
+    size_t at = 0, len = 1;
+
+    while (at < text.n && len > 0) {
+        len = utf8_sequence((const unsigned char *)text.p + at, text.n - at);
+        at += len;
+    }
+    return len > 0;
+}
+
 static int add_escape(struct buf *b, unsigned char c)
 {
     static const char short_escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* pairs: byte, its letter */

@@ -12,8 +12,8 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
-#include <stdbool.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -96,6 +96,9 @@ int buf_add_u64(struct buf *b, unsigned long long n);
  * anything) becomes U+FFFD.
  */
 int buf_add_json_string(struct buf *b, struct bytes text);
+
+/* Is all of it UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF)? */
+bool bytes_are_utf8(struct bytes text);
 
 /* Removes the first n bytes. */
 void buf_drop_front(struct buf *b, size_t n);
