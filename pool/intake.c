@@ -1,2 +1,385 @@
-/* to be written */
-typedef int intake_c_is_not_empty;
+/*
+ * One growing text holds the compact data of what is complete and, behind it, the unfinished value.  Items remember
+ * offsets; the payloads that callers see point into the text and are made anew when it has moved.
+ */
+#include "pool/intake.h"
+
+#include "json_state.h"
+
+#include <stdlib.h>
+
+#define RS 0x1e
+
+/* What an envelope adds to its data: the fixed text, a number, and tags of six bytes for each of theirs. */
+#define ENVELOPE_BYTES_MAX (256 + 6 * TAGS_BYTES_MAX + 3 * TAGS_COUNT_MAX)
+
+struct item {
+    size_t data_at;
+    size_t tags_at; /* in own_tags; unused without has_own_tags */
+    bool has_own_tags;
+};
+
+struct intake {
+    struct json_gate gate;
+    enum intake_flags flags;
+    bool skipping;
+    bool
+        line_start; /* the byte before the next one ended a line; so does the start of the stream */
+    uint64_t offset;       /* of the next byte, from the start of the stream */
+    uint64_t value_offset; /* of the first byte of the unfinished value */
+    uint64_t message_max;
+
+    struct buf tags; /* of every message */
+    uint32_t tags_raw;
+
+    struct buf text;
+    size_t text_done;    /* bytes of complete messages in it */
+    struct buf own_tags; /* lists of recognised messages, with `tags` joined */
+    struct buf scratch;
+
+    struct item items[INTAKE_BATCH_MESSAGES];
+    struct payload payloads[INTAKE_BATCH_MESSAGES];
+    size_t n;
+    const char *text_p; /* where the payloads point */
+    const char *own_tags_p;
+};
+
+int intake_new(struct bytes tags, uint32_t tags_raw, uint64_t message_max, enum intake_flags flags,
+               struct intake **ret, struct error *err)
+{
+    auto_intake struct intake *in = malloc(sizeof *in);
+
+    if (in == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    /* all but the two arrays, which would cost a page fault for every page */
+    memset(in, 0, offsetof(struct intake, items));
+    in->n = 0;
+    in->text_p = in->own_tags_p = NULL;
+    in->gate = JSON_GATE_INIT;
+    in->gate.envelope = (flags & INTAKE_RECOGNISE) != 0;
+    in->flags = flags;
+    in->line_start = true;
+    in->message_max = message_max < MESSAGE_BYTES_MAX ? message_max : MESSAGE_BYTES_MAX;
+    in->tags_raw = tags_raw;
+    if (buf_add_bytes(&in->tags, tags) < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    *ret = in;
+    in = NULL; /* handed to the caller */
+    return 0;
+}
+
+void intake_free(struct intake *in)
+{
+    if (in == NULL)
+        return;
+    buf_done(&in->tags);
+    buf_done(&in->text);
+    buf_done(&in->own_tags);
+    buf_done(&in->scratch);
+    free(in);
+}
+
+/* One piece, while it is taken. */
+struct piece {
+    const char *p;
+    size_t n;
+    size_t at;
+};
+
+static void gate_reset(struct intake *in)
+{
+    in->gate = JSON_GATE_INIT;
+    in->gate.envelope = (in->flags & INTAKE_RECOGNISE) != 0;
+    in->text.n = in->text_done;
+}
+
+static bool at_line_start(const struct intake *in, const struct piece *piece)
+{
+    return piece->at > 0 ? piece->p[piece->at - 1] == '\n' : in->line_start;
+}
+
+/* Goes on to the place to resume at, or to the end. */
+static void skip(struct intake *in, struct piece *piece)
+{
+    while (in->skipping && piece->at < piece->n) {
+        const char *from = piece->p + piece->at;
+        size_t left = piece->n - piece->at;
+        const char *line_end, *rs;
+
+        if (*from == '{' && at_line_start(in, piece)) {
+            in->skipping = false;
+            break;
+        }
+        line_end = memchr(from, '\n', left);
+        rs = memchr(from, RS, line_end != NULL ? (size_t)(line_end - from) : left);
+        if (rs != NULL) {
+            in->skipping = false;
+            piece->at = (size_t)(rs - piece->p);
+        } else {
+            piece->at = line_end != NULL ? (size_t)(line_end + 1 - piece->p) : piece->n;
+        }
+    }
+}
+
+static bool is_separator(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == RS;
+}
+
+/* After an error at the byte at hand. */
+static enum intake_status failed(struct intake *in)
+{
+    gate_reset(in);
+    in->skipping = true;
+    return INTAKE_FAILED;
+}
+
+static enum intake_status bad_json(struct intake *in, const struct piece *piece, struct error *err)
+{
+    json_gate_fail(&in->gate, in->offset + piece->at, err);
+    return failed(in);
+}
+
+static enum intake_status too_large(struct intake *in, uint64_t offset, struct error *err)
+{
+    fail(err, PLSM_ERROR_USAGE, "message too large: tags and data together may take %llu bytes",
+         (unsigned long long)in->message_max);
+    fail_detail(err, ERROR_DETAIL_TOO_LARGE);
+    fail_offset(err, offset);
+    return failed(in);
+}
+
+/* About the whole value, which has been taken. */
+static enum intake_status refused(struct intake *in, struct error *err)
+{
+    fail_offset(err, in->value_offset);
+    return failed(in);
+}
+
+/* ---- values that are complete ---- */
+
+/* Takes the message out of its envelope: its data replaces it in the text.  1: done, 0: it is no message. */
+static int unwrap(struct intake *in, struct bytes *value, uint32_t *raw, struct error *err)
+{
+    struct bytes data;
+    int is_message;
+
+    buf_clear(&in->scratch);
+    is_message = message_recognise(*value, &in->scratch, raw, &data, err);
+    if (is_message <= 0)
+        return is_message;
+    if (tags_join(&in->scratch, raw, buf_bytes(&in->tags), in->tags_raw, err) < 0)
+        return fail_detail(err, ERROR_DETAIL_BAD_JSON);
+    memmove(in->text.p + in->text_done, data.p, data.n);
+    in->text.n = in->text_done + data.n;
+    value->n = data.n;
+    return 1;
+}
+
+static struct bytes keep_tags(struct intake *in, struct item *item)
+{
+    item->tags_at = in->own_tags.n;
+    item->has_own_tags = true;
+    (void)buf_add_bytes(&in->own_tags, buf_bytes(&in->scratch)); /* the caller made room */
+    return (struct bytes){in->own_tags.p + item->tags_at, in->scratch.n};
+}
+
+static enum intake_status add_item(struct intake *in, struct bytes data, struct bytes tags,
+                                   uint32_t raw, bool own_tags, struct error *err)
+{
+    struct item *item = &in->items[in->n];
+
+    if (data.n + tags.n > in->message_max)
+        return too_large(in, in->value_offset, err);
+    *item = (struct item){.data_at = in->text_done};
+    if (own_tags) {
+        if (buf_room(&in->own_tags, tags.n) < 0) {
+            fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+            return refused(in, err);
+        }
+        tags = keep_tags(in, item);
+    }
+    in->payloads[in->n++] = payload_make(tags, raw, data);
+    in->text_done = in->text.n;
+    return INTAKE_MORE;
+}
+
+static enum intake_status value_done(struct intake *in, struct error *err)
+{
+    struct bytes value = {in->text.p + in->text_done, in->text.n - in->text_done};
+    struct bytes tags = buf_bytes(&in->tags);
+    uint32_t raw = in->tags_raw, own_raw = 0;
+    bool deep = in->gate.deep;
+    int is_message = 0;
+
+    in->gate.deep = false;
+    if (in->flags & INTAKE_RECOGNISE)
+        is_message = unwrap(in, &value, &own_raw, err);
+    if (is_message < 0)
+        return refused(in, err);
+    if (is_message == 0 && deep) {
+        fail(err, PLSM_ERROR_USAGE, "data nests deeper than %d", JSON_DEPTH_MAX);
+        fail_detail(err, ERROR_DETAIL_BAD_JSON);
+        return refused(in, err);
+    }
+    if (is_message > 0) {
+        tags = buf_bytes(&in->scratch);
+        raw = own_raw;
+    }
+    return add_item(in, value, tags, raw, is_message > 0, err);
+}
+
+/* ---- the stream ---- */
+
+/* The most that the text of the unfinished value may have; an envelope may be larger than what is in it. */
+static uint64_t held_max(const struct intake *in)
+{
+    uint64_t data_max = in->message_max > in->tags.n ? in->message_max - in->tags.n : 0;
+    struct bytes held = {in->text.p + in->text_done, intake_held(in)};
+
+    if (held.n > data_max && (in->flags & INTAKE_RECOGNISE) && message_may_begin(held))
+        return in->message_max + ENVELOPE_BYTES_MAX;
+    return data_max;
+}
+
+/* Begins a value at the byte at hand, or refuses it. */
+static enum intake_status value_begin(struct intake *in, const struct piece *piece,
+                                      struct error *err)
+{
+    if (piece->p[piece->at] == '{') {
+        in->value_offset = in->offset + piece->at;
+        return INTAKE_MORE;
+    }
+    fail(err, PLSM_ERROR_USAGE, "data must be object");
+    fail_detail(err, ERROR_DETAIL_BAD_JSON);
+    fail_offset(err, in->offset + piece->at);
+    return failed(in);
+}
+
+/*
+ * Feeds the gate.  Each byte adds one at most, so never more than one byte too many is held, and where the limit
+ * is passed does not depend on the pieces.
+ */
+static enum intake_status value_go(struct intake *in, struct piece *piece, bool *ret_done,
+                                   struct error *err)
+{
+    uint64_t room = held_max(in) + 1 - intake_held(in);
+    size_t left = piece->n - piece->at, used;
+    enum json_status status = json_gate_feed(&in->gate, piece->p + piece->at,
+                                             left < room ? left : (size_t)room, &used, &in->text);
+
+    piece->at += used;
+    if (status == JSON_BAD)
+        return bad_json(in, piece, err);
+    if (intake_held(in) > held_max(in)) {
+        piece->at--;
+        return too_large(in, in->offset + piece->at, err);
+    }
+    *ret_done = status == JSON_VALUE;
+    return status == JSON_VALUE ? value_done(in, err) : INTAKE_MORE;
+}
+
+static bool is_full(const struct intake *in)
+{
+    return in->n == INTAKE_BATCH_MESSAGES || in->text_done >= INTAKE_BATCH_BYTES;
+}
+
+static enum intake_status take_piece(struct intake *in, struct piece *piece, size_t *ret_end,
+                                     struct error *err)
+{
+    enum intake_status status = INTAKE_MORE;
+    bool done;
+
+    while (status == INTAKE_MORE) {
+        if (is_full(in))
+            return INTAKE_FULL;
+        skip(in, piece);
+        if (!json_gate_open(&in->gate)) {
+            while (piece->at < piece->n && is_separator(piece->p[piece->at]))
+                piece->at++;
+            if (piece->at < piece->n)
+                status = value_begin(in, piece, err);
+        }
+        if (piece->at == piece->n || status != INTAKE_MORE)
+            break;
+        done = false;
+        status = value_go(in, piece, &done, err);
+        if (done && status == INTAKE_MORE)
+            *ret_end = piece->at;
+    }
+    return status;
+}
+
+/* The text moves when it grows, perhaps several times in one push, and not always to a new place. */
+static void payloads_follow(struct intake *in, size_t first_new)
+{
+    bool moved = in->text.p != in->text_p || in->own_tags.p != in->own_tags_p;
+
+    for (size_t i = moved ? 0 : first_new; i < in->n; i++) {
+        in->payloads[i].data.p = in->text.p + in->items[i].data_at;
+        if (in->items[i].has_own_tags)
+            in->payloads[i].tags.p = in->own_tags.p + in->items[i].tags_at;
+    }
+    in->text_p = in->text.p;
+    in->own_tags_p = in->own_tags.p;
+}
+
+enum intake_status intake_push(struct intake *in, const char *p, size_t n, size_t *ret_used,
+                               size_t *ret_end, struct error *err)
+{
+    struct piece piece = {.p = p, .n = n};
+    size_t end = 0, n_before = in->n;
+    enum intake_status status = take_piece(in, &piece, &end, err);
+
+    payloads_follow(in, n_before);
+    in->line_start = at_line_start(in, &piece);
+    in->offset += piece.at;
+    *ret_used = piece.at;
+    if (ret_end != NULL)
+        *ret_end = end;
+    return status;
+}
+
+int intake_end(struct intake *in, struct error *err)
+{
+    int rc = 0;
+
+    if (json_gate_open(&in->gate)) {
+        (void)json_gate_end(
+            &in->gate); /* objects are complete at their last byte, so this one is cut off */
+        rc = json_gate_fail(&in->gate, in->offset, err);
+    }
+    intake_reset(in);
+    return rc;
+}
+
+const struct payload *intake_payloads(const struct intake *in, size_t *ret_n)
+{
+    *ret_n = in->n;
+    return in->payloads;
+}
+
+void intake_taken(struct intake *in)
+{
+    buf_drop_front(&in->text, in->text_done);
+    buf_clear(&in->own_tags);
+    in->text_done = 0;
+    in->n = 0;
+}
+
+size_t intake_held(const struct intake *in)
+{
+    return in->text.n - in->text_done;
+}
+
+bool intake_skipping(const struct intake *in)
+{
+    return in->skipping;
+}
+
+void intake_reset(struct intake *in)
+{
+    gate_reset(in);
+    in->skipping = false;
+    in->line_start = true;
+}

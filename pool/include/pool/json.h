@@ -31,11 +31,13 @@ enum json_status {
 
 struct json_gate {
     uint8_t state;       /* what may come next; 0: between values */
-    uint8_t substate;    /* inside an escape, a literal or a UTF-8 sequence */
-    uint8_t literal;     /* which literal, which number part */
+    uint8_t substate;    /* inside an escape, a UTF-8 sequence, a number or a literal */
+    uint8_t literal;     /* which literal; whether a string is a key */
     uint8_t depth;       /* open containers */
-    uint32_t code;       /* why, after JSON_BAD; pending bits of a UTF-8 sequence otherwise */
-    uint64_t kinds[2];   /* bit i: container i is an object */
+    bool envelope;       /* set by the caller: one level more is allowed, that of a message around its data */
+    bool deep;           /* that level was used; cleared by the caller */
+    uint16_t code;       /* why, after JSON_BAD; bounds of the next byte in a UTF-8 sequence otherwise */
+    uint64_t kinds[2];   /* bits of the open containers, the innermost lowest: 1 is an object */
 };
 
 #define JSON_GATE_INIT ((struct json_gate){0})

@@ -43,6 +43,9 @@ struct payload {
  */
 int tags_add(struct buf *tags, uint32_t *raw, struct bytes tag, struct error *err);
 
+/* Adds a whole encoded list, `more_raw` bytes before encoding, to another. */
+int tags_join(struct buf *tags, uint32_t *raw, struct bytes more, uint32_t more_raw, struct error *err);
+
 /* True when one of the tags is `tag`, itself encoded as a JSON string with its quotes (buf_add_json_string). */
 bool tags_have(struct bytes tags, struct bytes tag);
 
@@ -58,6 +61,9 @@ uint64_t message_length(uint64_t seq, size_t tags_len, size_t data_len);
 
 /* The receipt: the envelope without data, with a newline. */
 int message_receipt(const struct message *message, struct time_cache *cache, struct buf *out);
+
+/* A quick look at the first bytes of a compact JSON object: false when message_recognise() would surely say 0. */
+bool message_may_begin(struct bytes object);
 
 /*
  * Is this compact JSON object exactly a message (seq, time, meta, data and nothing else, meta just tags; keys in any

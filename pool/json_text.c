@@ -1,0 +1,230 @@
+/*
+ * Walking JSON text that has passed the gate.  The bytes may come from a file that somebody else wrote, so nothing
+ * here reads or loops past the end, whatever they are.
+ */
+#include "pool/json.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* Bytes from `at` on that are neither '"' nor '\'.  May stop early. */
+static inline size_t string_run(struct bytes text, size_t at)
+{
+    size_t i = at;
+
+#if defined(__SSE2__)
+    for (; i + 16 <= text.n; i += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(text.p + i));
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
+                                    _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+        unsigned mask = (unsigned)_mm_movemask_epi8(stop);
+
+        if (mask != 0)
+            return i + (size_t)__builtin_ctz(mask) - at;
+    }
+#endif
+    while (i < text.n && text.p[i] != '"' && text.p[i] != '\\')
+        i++;
+    return i - at;
+}
+
+/* Behind the string whose opening quote is at `at`. */
+static size_t string_skip(struct bytes text, size_t at)
+{
+    for (size_t i = at + 1; i < text.n;) {
+        i += string_run(text, i);
+        if (i < text.n && text.p[i] == '"')
+            return i + 1;
+        i += 2; /* a backslash and what it escapes */
+    }
+    return text.n;
+}
+
+static size_t container_skip(struct bytes text, size_t at)
+{
+    unsigned depth = 0;
+
+    for (size_t i = at; i < text.n;) {
+        char c = text.p[i];
+
+        if (c == '"') {
+            i = string_skip(text, i);
+            continue;
+        }
+        i++;
+        if (c == '{' || c == '[')
+            depth++;
+        else if ((c == '}' || c == ']') && --depth == 0)
+            return i;
+    }
+    return text.n;
+}
+
+size_t json_skip(struct bytes text, size_t at)
+{
+    if (at >= text.n)
+        return text.n;
+    if (text.p[at] == '"')
+        return string_skip(text, at);
+    if (text.p[at] == '{' || text.p[at] == '[')
+        return container_skip(text, at);
+    while (at < text.n && text.p[at] != ',' && text.p[at] != '}' && text.p[at] != ']')
+        at++;
+    return at;
+}
+
+/* ---- the text of a string ---- */
+
+/* A place inside a JSON string, quotes excluded. */
+struct cursor {
+    const char *p;
+    const char *end;
+};
+
+static struct cursor string_inside(struct bytes string)
+{
+    if (string.n < 2)
+        return (struct cursor){string.p, string.p};
+    return (struct cursor){string.p + 1, string.p + string.n - 1};
+}
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
+}
+
+/* Takes four hex digits; 0 when the string ends before them. */
+static unsigned take_hex(struct cursor *at)
+{
+    unsigned code = 0;
+
+    if (at->end - at->p < 4) {
+        at->p = at->end;
+        return 0;
+    }
+    for (int i = 0; i < 4; i++)
+        code = code << 4 | (hex_digit(*at->p++) & 15);
+    return code;
+}
+
+static bool is_high(unsigned code)
+{
+    return code >= 0xd800 && code < 0xdc00;
+}
+
+static bool is_low(unsigned code)
+{
+    return code >= 0xdc00 && code < 0xe000;
+}
+
+/* The digits after \u and, for a high surrogate, the \uXXXX that completes it.  Alone it is U+FFFD. */
+static unsigned take_code(struct cursor *at)
+{
+    unsigned code = take_hex(at);
+
+    if (is_high(code) && at->end - at->p >= 6 && at->p[0] == '\\' && at->p[1] == 'u') {
+        struct cursor ahead = {at->p + 2, at->end};
+        unsigned low = take_hex(&ahead);
+
+        if (is_low(low)) {
+            at->p = ahead.p;
+            return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        }
+    }
+    return is_high(code) || is_low(code) ? 0xfffd : code;
+}
+
+static size_t utf8_encode(unsigned code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    if (code < 0x800) {
+        out[0] = (char)(0xc0 | code >> 6);
+        out[1] = (char)(0x80 | (code & 0x3f));
+        return 2;
+    }
+    if (code < 0x10000) {
+        out[0] = (char)(0xe0 | code >> 12);
+        out[1] = (char)(0x80 | (code >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (code & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | code >> 18);
+    out[1] = (char)(0x80 | (code >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (code >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (code & 0x3f));
+    return 4;
+}
+
+/* Takes the escape at hand (a backslash) and says what it means, in UTF-8. */
+static size_t take_escape(struct cursor *at, char out[4])
+{
+    char c;
+
+    at->p++;
+    if (at->p == at->end)
+        return 0;
+    c = *at->p++;
+    switch (c) {
+    case 'b':
+        return utf8_encode('\b', out);
+    case 'f':
+        return utf8_encode('\f', out);
+    case 'n':
+        return utf8_encode('\n', out);
+    case 'r':
+        return utf8_encode('\r', out);
+    case 't':
+        return utf8_encode('\t', out);
+    case 'u':
+        return utf8_encode(take_code(at), out);
+    default:
+        out[0] = c; /* '"', '\' and '/' mean themselves */
+        return 1;
+    }
+}
+
+bool json_string_equal(struct bytes string, struct bytes plain)
+{
+    struct cursor at = string_inside(string);
+    size_t i = 0, n;
+    char meaning[4];
+
+    while (at.p < at.end) {
+        if (*at.p == '\\') {
+            n = take_escape(&at, meaning);
+        } else {
+            meaning[0] = *at.p++;
+            n = 1;
+        }
+        if (plain.n - i < n || memcmp(plain.p + i, meaning, n) != 0)
+            return false;
+        i += n;
+    }
+    return i == plain.n;
+}
+
+int json_string_decode(struct bytes string, struct buf *out)
+{
+    struct cursor at = string_inside(string);
+    size_t before = out->n;
+
+    while (at.p < at.end) {
+        const char *stop = memchr(at.p, '\\', (size_t)(at.end - at.p));
+        size_t run = (size_t)((stop != NULL ? stop : at.end) - at.p), n = 0;
+        char meaning[4];
+        int rc = buf_add(out, at.p, run);
+
+        at.p += run;
+        if (stop != NULL)
+            n = take_escape(&at, meaning);
+        if (rc < 0 || buf_add(out, meaning, n) < 0) {
+            out->n = before;
+            return -1;
+        }
+    }
+    return 0;
+}
