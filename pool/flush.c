@@ -44,7 +44,7 @@ static int write_ring(struct pool *pool, uint64_t from, uint64_t to)
 
     if (to - from >= ring->bytes)
         return file_sync_range(&pool->file, base, ring->bytes);
-    uint64_t off = from % ring->bytes, n = to - from, first = ring->bytes - off;
+    uint64_t off = ring_off(ring, from), n = to - from, first = ring->bytes - off;
     if (n <= first)
         return file_sync_range(&pool->file, base + off, n);
     if (file_sync_range(&pool->file, base + off, first) < 0)

@@ -24,7 +24,7 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
     for (;;) {
         if (*pos >= head)
             return FRAME_END;
-        uint64_t off = *pos % ring->bytes, left = ring->bytes - off;
+        uint64_t off = ring_off(ring, *pos), left = ring->bytes - off;
         if (left < FRAME_HEADER_BYTES) {
             *pos += left;
             continue;
@@ -56,7 +56,7 @@ enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const s
 {
     uint64_t n = (uint64_t)frame->tags_len + frame->data_len;
 
-    ring_copy_out(ring, pos % ring->bytes + FRAME_HEADER_BYTES, to, n);
+    ring_copy_out(ring, ring_off(ring, pos) + FRAME_HEADER_BYTES, to, n);
     if (ring_lapped(ring, pos))
         return FRAME_LAPPED;
     return crc32c(0, to, n) == frame->body_crc ? FRAME_OK : FRAME_BAD;
@@ -64,7 +64,7 @@ enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const s
 
 uint64_t frame_place(const struct ring *ring, uint64_t pos, uint64_t bytes)
 {
-    uint64_t left = ring->bytes - pos % ring->bytes;
+    uint64_t left = ring->bytes - ring_off(ring, pos);
 
     return bytes <= left ? pos : pos + left;
 }
@@ -84,12 +84,12 @@ uint64_t frame_write(struct ring *ring, uint64_t pos, const struct frame *frame,
 {
     uint64_t bytes = frame_bytes(frame->tags_len, frame->data_len);
     uint64_t place = frame_place(ring, pos, bytes);
-    uint64_t off = place % ring->bytes;
+    uint64_t off = ring_off(ring, place);
 
     if (place - pos >= FRAME_HEADER_BYTES) {
         struct frame_header filler = {.seq = frame->seq,
                                       .tags_len_kind = (uint32_t)FRAME_FILLER << 24};
-        write_header(ring, pos % ring->bytes, &filler);
+        write_header(ring, ring_off(ring, pos), &filler);
     }
     struct frame_header header = {.data_len = frame->data_len,
                                   .body_crc = frame->body_crc,

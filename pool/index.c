@@ -20,15 +20,17 @@ uint64_t index_key_of(const struct frame *frame, enum index_key key)
 
 static uint64_t part_number(const struct ring *ring, uint64_t pos)
 {
-    return pos / ring->bytes * ring->parts + pos % ring->bytes / ring->part_bytes;
+    uint64_t off = ring_off(ring, pos);
+
+    return (pos - off) / ring->bytes * ring->parts + (off >> ring->part_shift);
 }
 
 void index_note(struct ring *ring, uint64_t pos)
 {
     if (ring->parts == 0)
         return;
-    uint64_t part = pos % ring->bytes / ring->part_bytes;
-    uint64_t begin = pos - (pos % ring->bytes - part * ring->part_bytes);
+    uint64_t off = ring_off(ring, pos), part = off >> ring->part_shift;
+    uint64_t begin = pos - (off - (part << ring->part_shift));
     uint64_t entry = atomic_load_explicit(&ring->index[part], memory_order_relaxed);
     if (entry < begin || entry > pos)
         atomic_store_explicit(&ring->index[part], pos, memory_order_relaxed);

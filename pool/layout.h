@@ -76,9 +76,10 @@
  *
  * THE INDEX
  *
- * The ring is divided into 2 x index_capacity equal parts (rounded up to 8 bytes).  Entry i is the position of
- * the frame that most recently was the first to begin in part i.  It is a hint: an entry that does not lead to
- * a valid frame between tail and head is old, and whoever uses it falls back to its neighbour.
+ * There are 2 x index_capacity entries.  The ring is divided into parts of the smallest power of two of bytes with which
+ * the entries suffice.  Entry i is the position of the frame that most recently was the first to begin in part i.
+ * It is a hint: an entry that does not lead to a valid frame between tail and head is old, and whoever uses it
+ * falls back to its neighbour.
  *
  * The bytes of an envelope (message.h) are part of this version, since rendered_before counts them.
  */

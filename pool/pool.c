@@ -22,7 +22,7 @@
 int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
 {
     fail(err, PLSM_ERROR_CORRUPT, "%s", what);
-    fail_offset(err, pool->fixed.ring_off + pos % pool->ring.bytes);
+    fail_offset(err, pool->fixed.ring_off + ring_off(&pool->ring, pos));
     return fail_path(err, pool->path);
 }
 

@@ -14,9 +14,11 @@ void ring_init(struct ring *ring, uint8_t *map, const struct header_fixed *fixed
     ring->index = (_Atomic uint64_t *)(void *)(map + LAYOUT_HEADER_BYTES);
     ring->bytes = fixed->ring_bytes;
     ring->salt = fixed->salt;
+    ring->reciprocal = UINT64_MAX / ring->bytes;
     ring->parts = (uint64_t)fixed->index_capacity * (LAYOUT_INDEX_SLOT_BYTES / LAYOUT_INDEX_ENTRY_BYTES);
-    if (ring->parts > 0)
-        ring->part_bytes = (ring->bytes / ring->parts + 8) & ~7ULL; /* rounded up: parts * part_bytes >= bytes */
+    ring->part_shift = 0;
+    while (ring->parts > 0 && ring->parts << ring->part_shift < ring->bytes)
+        ring->part_shift++;
 }
 
 static uint32_t commit_crc(const struct ring *ring, const uint64_t words[COMMIT_WORDS])

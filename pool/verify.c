@@ -42,7 +42,7 @@ static void add_at(struct check *c, uint64_t pos, const char *message)
     struct verify_issue *issue = add_issue(c->report, "corrupt", "%s", message);
 
     issue->has_offset = true;
-    issue->offset = c->fixed.ring_off + pos % c->ring.bytes;
+    issue->offset = c->fixed.ring_off + ring_off(&c->ring, pos);
 }
 
 enum walk_step { WALK_GOOD, WALK_LAPPED, WALK_STOP };
