@@ -19,15 +19,19 @@ void notify_wake(struct header_live *live)
 #if !defined(__x86_64__) && !defined(__i386__)
     atomic_thread_fence(memory_order_seq_cst);
 #endif
-    if (atomic_load_explicit(&live->waiting, memory_order_seq_cst) != 0 &&
-        atomic_exchange_explicit(&live->waiting, 0, memory_order_seq_cst) != 0)
-        (void)futex_wake(&live->waiting, INT_MAX);
+    uint32_t seen = atomic_load_explicit(&live->waiting, memory_order_seq_cst);
+    if ((seen & 1) != 0 && atomic_compare_exchange_strong_explicit(&live->waiting, &seen, seen + 1,
+                                                                   memory_order_seq_cst,
+                                                                   memory_order_seq_cst))
+        (void)futex_wake(&live->waiting, INT_MAX); /* else another writer has just done it */
 }
 
-void notify_sleep(struct header_live *live)
+uint32_t notify_sleep(struct header_live *live)
 {
-    atomic_store_explicit(&live->waiting, 1, memory_order_seq_cst);
+    uint32_t before = atomic_fetch_or_explicit(&live->waiting, 1, memory_order_seq_cst);
+
     atomic_thread_fence(memory_order_seq_cst); /* notify_sleep:A, pairs with notify_wake:B */
+    return before | 1;
 }
 
 bool pool_ready(struct pool *pool, uint64_t seen)
@@ -49,16 +53,9 @@ static bool control_changed(const uint32_t *control, uint32_t value)
            atomic_load_explicit((const _Atomic uint32_t *)control, memory_order_seq_cst) != value;
 }
 
-/* What the flag is while we sleep: set by us, or for those who cannot set it, whatever it is now. */
-static uint32_t expected(const struct pool *pool)
-{
-    return pool->file.writable ? 1
-                               : atomic_load_explicit(&pool->ring.live->waiting, memory_order_seq_cst);
-}
-
-/* Sleeps on the flags of the first pools and on the control word.  0 woken (or already changed), else errno. */
-static int sleep_on(struct pool *const *pools, size_t n, const uint32_t *control, uint32_t value,
-                    uint64_t ns)
+/* Sleeps on the words of the first pools (while they are expected[i]) and on the control word.  0 woken (or already changed), else errno. */
+static int sleep_on(struct pool *const *pools, const uint32_t *expected, size_t n,
+                    const uint32_t *control, uint32_t value, uint64_t ns)
 {
     struct futex_waitv words[POOL_WAIT_MAX + 1] = {0};
     uint64_t until = clock_mono_ns() + ns;
@@ -66,10 +63,10 @@ static int sleep_on(struct pool *const *pools, size_t n, const uint32_t *control
     unsigned n_words = 0;
 
     if (n == 1 && control == NULL) /* the common case needs no set */
-        return futex_wait(&pools[0]->ring.live->waiting, expected(pools[0]), ns) < 0 ? errno : 0;
+        return futex_wait(&pools[0]->ring.live->waiting, expected[0], ns) < 0 ? errno : 0;
     for (size_t i = 0; i < n && n_words < POOL_WAIT_MAX; i++)
         words[n_words++] = (struct futex_waitv){
-            .val = expected(pools[i]),
+            .val = expected[i],
             .uaddr = (uintptr_t)&pools[i]->ring.live->waiting,
             .flags = FUTEX_32,
         };
@@ -96,11 +93,15 @@ static uint64_t nap_length(struct pool *const *pools, size_t n, uint64_t now, ui
     return deadline_ns - now < nap ? deadline_ns - now : nap;
 }
 
-static void announce(struct pool *const *pools, size_t n)
+/* Only the first POOL_WAIT_MAX are slept on; those beyond are looked at when the nap ends. */
+static void announce(struct pool *const *pools, size_t n, uint32_t expected[POOL_WAIT_MAX])
 {
-    for (size_t i = 0; i < n; i++)
-        if (pools[i]->file.writable)
-            notify_sleep(pools[i]->ring.live);
+    for (size_t i = 0; i < n && i < POOL_WAIT_MAX; i++) {
+        struct header_live *live = pools[i]->ring.live;
+        expected[i] = pools[i]->file.writable
+                          ? notify_sleep(live)
+                          : atomic_load_explicit(&live->waiting, memory_order_seq_cst);
+    }
 }
 
 /* What nobody announces: a plain rm, a file cut short. */
@@ -115,15 +116,16 @@ enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen,
                                 uint32_t control_value)
 {
     uint64_t poll_ns = NOTIFY_POLL_MIN_NS, looked = clock_mono_ns();
+    uint32_t expected[POOL_WAIT_MAX];
 
     for (;;) {
-        announce(pools, n);
+        announce(pools, n, expected);
         if (any_ready(pools, seen, n) || control_changed(control, control_value))
             return POOL_WAIT_READY;
         uint64_t now = clock_mono_ns();
         if (now >= deadline_ns)
             return POOL_WAIT_TIMEOUT;
-        int why = sleep_on(pools, n, control, control_value,
+        int why = sleep_on(pools, expected, n, control, control_value,
                            nap_length(pools, n, now, deadline_ns, &poll_ns));
         if (why == EINTR)
             return any_ready(pools, seen, n) ? POOL_WAIT_READY : POOL_WAIT_INTERRUPTED;
