@@ -7,6 +7,19 @@
 
 #include <stdlib.h>
 
+/* A file copied while writers went on has new frames under an old header, or the other way round. */
+static bool oldest_is_readable(const struct ring *ring)
+{
+    struct commit commit;
+    struct frame frame;
+    uint64_t pos = ring_tail(ring);
+
+    if (!ring_commit(ring, &commit))
+        return false;
+    enum frame_result result = frame_read(ring, &pos, commit.head, &frame);
+    return result != FRAME_BAD;
+}
+
 bool recover_needed(struct pool *pool)
 {
     struct header_live *live = pool->ring.live;
@@ -15,7 +28,7 @@ bool recover_needed(struct pool *pool)
     header_boot_id(boot);
     return atomic_load_explicit(&live->boot[0], memory_order_relaxed) != boot[0] ||
            atomic_load_explicit(&live->boot[1], memory_order_relaxed) != boot[1] ||
-           !ring_commit_sound(&pool->ring);
+           !ring_commit_sound(&pool->ring) || !oldest_is_readable(&pool->ring);
 }
 
 static void remember_boot(struct pool *pool)

@@ -3,7 +3,8 @@
  *
  * A SIGKILL needs no repair (ring.h).  A power cut does: pages reach the disk in any order, so the header may speak of
  * frames that never arrived, or the other way round.  Therefore the first program that opens a pool for
- * writing after a boot checks it under the lock, once, and so does one that finds the commit in force damaged:
+ * writing after a boot checks it under the lock, once, and so does one that finds the commit in force or the oldest
+ * frame damaged (a file copied while it was written to, for instance):
  *
  *   1. Take the newest commit whose checksum is right.
  *   2. Walk from tail to head and check every frame whole.  If all are good, go on behind head for as long as good frames
