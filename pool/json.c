@@ -448,26 +448,60 @@ static enum step token_go(struct feed *f)
 
 /* ---- the scanners ---- */
 
-static json_scanner *pick_scanner(void)
+/* The best that runs here comes first. */
+static const struct scanner {
+    const char *name;
+    json_scanner *scan;
+} scanners[] = {
+#if defined(__x86_64__)
+    {"avx2",  json_scan_avx2},
+    {"sse2",  json_scan_sse2},
+#endif
+    {"plain", NULL          },
+};
+
+#define N_SCANNERS ((int)(sizeof scanners / sizeof scanners[0]))
+
+static atomic_int forced; /* row that is used, plus one; 0: the best */
+
+static int best_scanner(void)
 {
-    return NULL;
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                   __builtin_cpu_supports("pclmul")
+               ? 0
+               : 1;
+#else
+    return 0;
+#endif
 }
 
-static atomic_bool use_plain;
-
-void json_use_plain(bool plain)
+static inline const struct scanner *scanner(void)
 {
-    atomic_store_explicit(&use_plain, plain, memory_order_relaxed);
-}
+    int row = atomic_load_explicit(&forced, memory_order_relaxed);
 
-static inline json_scanner *scanner(void)
-{
-    return atomic_load_explicit(&use_plain, memory_order_relaxed) ? NULL : pick_scanner();
+    return &scanners[row > 0 ? row - 1 : best_scanner()];
 }
 
 const char *json_scanner_name(void)
 {
-    return scanner() == NULL ? "plain" : "";
+    return scanner()->name;
+}
+
+bool json_use_scanner(const char *name)
+{
+    for (int row = best_scanner(); row < N_SCANNERS; row++) {
+        if (strcmp(scanners[row].name, name) == 0) {
+            atomic_store_explicit(&forced, row + 1, memory_order_relaxed);
+            return true;
+        }
+    }
+    return false;
+}
+
+void json_use_plain(bool plain)
+{
+    atomic_store_explicit(&forced, plain ? N_SCANNERS : 0, memory_order_relaxed);
 }
 
 /* Shorter texts are not worth the set-up. */
@@ -487,7 +521,7 @@ static enum step scan_ahead(struct feed *f, json_scanner *scan)
 
 static enum step run(struct feed *f)
 {
-    json_scanner *scan = scanner();
+    json_scanner *scan = scanner()->scan;
     enum step step = STEP_ON;
 
     while (step == STEP_ON) {

@@ -47,6 +47,9 @@ static inline void json_kinds_set(struct json_gate *gate, json_kinds kinds)
 /* Makes the error of a gate that is JSON_BAD; returns -1. */
 int json_gate_fail(const struct json_gate *gate, uint64_t offset, struct error *err);
 
+/* Forces one by name until json_use_plain(false); false when it does not run here.  For tests. */
+bool json_use_scanner(const char *name);
+
 /* A scanner may write this many bytes behind the ones it means. */
 #define JSON_OUT_SLACK 64
 
@@ -58,5 +61,9 @@ int json_gate_fail(const struct json_gate *gate, uint64_t offset, struct error *
 typedef size_t json_scanner(struct json_gate *gate, const char *p, size_t at, size_t n, char *out,
                             char **ret_out);
 
+#if defined(__x86_64__)
+json_scanner json_scan_sse2;
+json_scanner json_scan_avx2;
+#endif
 
 #endif
