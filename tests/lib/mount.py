@@ -187,7 +187,7 @@ class Case(unittest.TestCase):
 
     def environment(self):
         return dict(
-            os.environ, PATH=BIN + ":/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8", PLASMITE_DIR=self.pools, HOME=self.dir,
+            os.environ, PATH=BIN + ":/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C", PLASMITE_DIR=self.pools, HOME=self.dir,
             PYTHONDONTWRITEBYTECODE="1",
         )
 
