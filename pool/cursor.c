@@ -242,6 +242,13 @@ enum cursor_result cursor_next(struct pool *pool, struct cursor *cursor, struct 
     return CURSOR_END;
 }
 
+/* The next call meets the gap first thing, so that its caller knows the first lost number. */
+static enum cursor_result stop_before_gap(struct cursor *cursor, struct cursor before)
+{
+    *cursor = before;
+    return CURSOR_MESSAGE;
+}
+
 enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint64_t last_seq,
                                  size_t max, struct time_cache *cache, struct buf *out,
                                  struct error *err)
@@ -251,14 +258,19 @@ enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint6
     size_t begin = out->n;
 
     while (cursor->seq <= last_seq) {
+        const struct cursor before = *cursor;
         struct frame_view next;
         enum cursor_result result = cursor_peek(pool, cursor, &next, err);
+        if (result == CURSOR_GAP && out->n > begin)
+            return stop_before_gap(cursor, before);
         if (result != CURSOR_MESSAGE)
             return result;
         uint64_t length = message_length(next.seq, next.tags_len, next.data_len);
         if (out->n > begin && length > max - (out->n - begin))
             return CURSOR_MESSAGE;
         result = cursor_next(pool, cursor, &store, &message, err);
+        if (result == CURSOR_GAP && out->n > begin)
+            return stop_before_gap(cursor, before);
         if (result != CURSOR_MESSAGE)
             return result;
         if (message_render(&message, cache, out) < 0) {

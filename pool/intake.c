@@ -246,10 +246,9 @@ static uint64_t held_max(const struct intake *in)
 static enum intake_status value_begin(struct intake *in, const struct piece *piece,
                                       struct error *err)
 {
-    if (piece->p[piece->at] == '{') {
-        in->value_offset = in->offset + piece->at;
+    in->value_offset = in->offset + piece->at;
+    if (piece->p[piece->at] == '{')
         return INTAKE_MORE;
-    }
     fail(err, PLSM_ERROR_USAGE, "data must be object");
     fail_detail(err, ERROR_DETAIL_BAD_JSON);
     fail_offset(err, in->offset + piece->at);
@@ -370,6 +369,11 @@ void intake_taken(struct intake *in)
 size_t intake_held(const struct intake *in)
 {
     return in->text.n - in->text_done;
+}
+
+uint64_t intake_value_offset(const struct intake *in)
+{
+    return in->value_offset;
 }
 
 bool intake_skipping(const struct intake *in)

@@ -183,6 +183,60 @@ enum stream_result stream_next(struct stream *s, struct message *ret, struct err
     return STREAM_DONE;
 }
 
+/* One by one, because each must be looked at. */
+static enum stream_result render_some(struct stream *s, size_t max, struct time_cache *cache,
+                                      struct buf *out, struct error *err)
+{
+    const size_t begin = out->n;
+
+    for (;;) {
+        struct message message;
+        const struct cursor before = s->cursor;
+        enum stream_result result = stream_next(s, &message, err);
+
+        if (result == STREAM_GAP && out->n > begin) { /* met again, first thing, by the next call */
+            s->cursor = before;
+            return STREAM_MESSAGE;
+        }
+        if (result != STREAM_MESSAGE)
+            return out->n > begin ? STREAM_MESSAGE : result;
+        if (message_render(&message, cache, out) < 0) {
+            fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+            return STREAM_FAILED;
+        }
+        if (out->n - begin >= max)
+            return STREAM_MESSAGE;
+    }
+}
+
+enum stream_result stream_render(struct stream *s, size_t max, struct time_cache *cache,
+                                 struct buf *out, struct error *err)
+{
+    const size_t begin = out->n;
+    enum cursor_result result;
+    uint64_t before;
+
+    if (s->announce_gap || s->n_tags > 0 || s->until_ns != UINT64_MAX || s->cursor.seq < s->first_seq)
+        return render_some(s, max, cache, out, err);
+    if (s->cursor.seq > s->last_seq)
+        return STREAM_DONE;
+    before = s->cursor.seq;
+    result = cursor_render(s->pool, &s->cursor, s->last_seq, max, cache, out, err);
+    if (out->n > begin)
+        return STREAM_MESSAGE;
+    switch (result) {
+    case CURSOR_MESSAGE:
+        return STREAM_DONE;
+    case CURSOR_END:
+        return STREAM_WAIT;
+    case CURSOR_GAP:
+        return note_gap(s, before, s->cursor.seq) ? STREAM_GAP : STREAM_DONE;
+    case CURSOR_FAILED:
+        return STREAM_FAILED;
+    }
+    return STREAM_FAILED;
+}
+
 void stream_gap(const struct stream *s, uint64_t *first, uint64_t *next)
 {
     *first = s->lost_first;

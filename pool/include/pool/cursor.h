@@ -55,8 +55,8 @@ void cursor_skip(struct cursor *cursor, const struct frame_view *view);
 
 /*
  * Renders envelopes of whole messages to *out until `max` bytes would be passed, the next number is past last_seq, or there
- * are no more.  Returns how it ended: CURSOR_MESSAGE (stopped at max or last_seq), CURSOR_END, CURSOR_GAP (as above; what was rendered
- * before stands), CURSOR_FAILED.  The first message is rendered even if it alone is larger than max.
+ * are no more.  Returns how it ended: CURSOR_MESSAGE (stopped at max or last_seq), CURSOR_END, CURSOR_GAP (as above; nothing was
+ * rendered then), CURSOR_FAILED.  The first message is rendered even if it alone is larger than max.
  */
 enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint64_t last_seq,
                                  size_t max, struct time_cache *cache, struct buf *out,

@@ -61,6 +61,9 @@ void intake_taken(struct intake *in);
 size_t intake_held(const struct intake *in);
 bool intake_skipping(const struct intake *in);
 
+/* Where the value that is unfinished, or was refused last, begins: bytes from the start of the stream. */
+uint64_t intake_value_offset(const struct intake *in);
+
 /* Drops the unfinished value and any skipping: as new. */
 void intake_reset(struct intake *in);
 
