@@ -1,0 +1,60 @@
+#include "cli.h"
+#include "render.h"
+#include "target.h"
+
+struct fetch_options {
+    const char *pool;
+    struct opt_u64 seq;
+};
+
+#define OPTIONS struct fetch_options
+static const struct option_spec options[] = {
+    ARG("POOL", pool, "name or path of the pool"),
+    ARG("SEQ", seq, "number of the message"),
+    OPT_END,
+};
+
+static int print_message(struct cli *cli, const struct message *message)
+{
+    auto_buf struct buf line = BUF_INIT, text = BUF_INIT;
+    struct time_cache cache = {0};
+
+    message_render(message, &cache, &line);
+    if (cli_form(cli) != FORM_PRETTY)
+        return cli_print(cli, &line);
+    render_json((struct bytes){line.p, line.n - 1}, cli_colour(cli), &text);
+    return cli_print(cli, &text);
+}
+
+static int run(const void *values, void *program)
+{
+    const struct fetch_options *o = values;
+    struct cli *cli = program;
+    auto_buf struct buf store = BUF_INIT;
+    auto_pool struct pool *pool = NULL;
+    struct message message;
+
+    if (target_open(cli, o->pool, POOL_READ, NULL, NULL, &pool) < 0)
+        return -1;
+    if (pool_get(pool, o->seq.n, &store, &message, &cli->error) < 0) {
+        if (cli->error.kind == PLSM_ERROR_NOT_FOUND && cli->error.has_seq)
+            fail_hint(&cli->error,
+                      "`plasmite pool info %s` shows which messages there are, `plasmite follow %s "
+                      "--tail 10` the newest.",
+                      o->pool, o->pool);
+        return -1;
+    }
+    return print_message(cli, &message);
+}
+
+const struct command_spec cmd_fetch = {
+    .name = "fetch",
+    .summary = "Fetch one message by its number",
+    .usage = "[OPTIONS] <POOL> <SEQ>",
+    .options = options,
+    .values_size = sizeof(struct fetch_options),
+    .run = run,
+    .details = "Exit status 3 when the message is not there, or no longer.\n"
+               "\n"
+               "  plasmite fetch chat 42 | jq .data\n",
+};

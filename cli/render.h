@@ -1,0 +1,50 @@
+/*
+ * Texts for people and machines: indented JSON, errors, tables, hints that repeat a command.
+ *
+ * All calls add to *out; ask buf_failed() once at the end.
+ */
+#ifndef CLI_RENDER_H
+#define CLI_RENDER_H
+
+#include "base/buf.h"
+#include "pool/error.h"
+
+#include <stdint.h>
+
+/* Compact JSON, indented by two blanks, with a newline at the end. */
+void render_json(struct bytes json, bool colour, struct buf *out);
+
+/* The inner object of the error envelope. */
+void render_error_json(const struct error *err, struct buf *out);
+
+/* The same in lines: `error: ...`, `hint: ...`. */
+void render_error_text(const struct error *err, bool colour, struct buf *out);
+
+/* Fills the hint of its kind into an error that has none. */
+void render_default_hint(struct error *err);
+
+/* "2026-03-04T05:06:07Z": cut to whole seconds. */
+void render_seconds(uint64_t time_ns, struct buf *out);
+
+/* The path relative to `dir` when it is under it, else its last component. */
+const char *render_short_path(const char *dir, const char *path);
+
+/* A directory for people: ./REL/, ~/REL/ or itself, with a slash at the end. */
+void render_dir(const char *dir, struct buf *out);
+
+/* One word of a command line, quoted for the shell when it must be, with a blank before it. */
+void render_word(const char *word, struct buf *out);
+
+/* A header line and rows, every column as wide as its widest cell. */
+struct table {
+    size_t columns;
+    struct buf cells; /* NUL-terminated, one after the other */
+};
+
+#define TABLE_COLUMNS_MAX 8
+
+void table_add(struct table *table, const char *cell);
+void table_render(const struct table *table, struct buf *out);
+void table_done(struct table *table);
+
+#endif

@@ -1,0 +1,118 @@
+#include "target.h"
+
+#include "pool/store.h"
+#include "render.h"
+
+#include <string.h>
+
+static int refuse_url(struct cli *cli, const char *reference)
+{
+    bool is_http = strncmp(reference, "http://", 7) == 0 || strncmp(reference, "https://", 8) == 0;
+
+    if (!is_http)
+        return fail(&cli->error, PLSM_ERROR_USAGE, "remote pool ref must use http or https scheme");
+    fail(&cli->error, PLSM_ERROR_USAGE, "pools on a server cannot be reached by this version");
+    return fail_hint(&cli->error,
+                     "Name a local pool, or run the command on the machine of the pool.");
+}
+
+int target_path(struct cli *cli, const char *reference, struct buf *path)
+{
+    const char *dir = cli_dir(cli);
+
+    if (strstr(reference, "://") != NULL)
+        return refuse_url(cli, reference);
+    if (dir == NULL)
+        return fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory");
+    return store_resolve(dir, reference, path, &cli->error);
+}
+
+int target_parse_mode(struct cli *cli, const char *text, mode_t *ret)
+{
+    size_t n = text != NULL ? strlen(text) : 0;
+    mode_t mode = 0;
+
+    *ret = 0;
+    if (text == NULL)
+        return 0;
+    for (size_t i = 0; i < n && text[i] >= '0' && text[i] <= '7'; i++)
+        mode = mode * 8 + (mode_t)(text[i] - '0');
+    if ((n != 3 && n != 4) || text[strspn(text, "01234567")] != '\0' || mode > 0777 || mode == 0) {
+        fail(&cli->error, PLSM_ERROR_USAGE, "invalid mode");
+        return fail_hint(&cli->error, "Use three or four octal digits, like 640 or 0600.");
+    }
+    *ret = mode;
+    return 0;
+}
+
+int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
+{
+    const char *why = NULL;
+
+    *ret = 0;
+    if (text == NULL || parse_size(text, ret, &why) == 0) {
+        if (text == NULL || *ret > 0)
+            return 0;
+        why = "file_size must exceed header and index size"; /* 0 means the default further down */
+    }
+    fail(&cli->error, PLSM_ERROR_USAGE, "%s", why);
+    return fail_hint(&cli->error,
+                     "Use a number of bytes, or one with K, M or G, like 64M; at least 8K.");
+}
+
+void target_hint_missing(struct cli *cli, const char *reference, const char *exact_command)
+{
+    if (exact_command != NULL && strlen(exact_command) + 80 < sizeof cli->error.hint)
+        fail_hint(&cli->error,
+                  "The pool is missing. To make it on the way, use this exact command: %s",
+                  exact_command);
+    else if (strchr(reference, '/') != NULL)
+        fail_hint(&cli->error,
+                  "Nothing is at this path: check it, or name a pool and its directory with "
+                  "--dir. --create makes a pool where a command has it.");
+    else
+        fail_hint(&cli->error,
+                  "Create it first with `plasmite pool create %s`, or point --dir at the directory "
+                  "that holds it.",
+                  reference);
+}
+
+/* Somebody else may make it at the same moment: then theirs is as good. */
+static int create(struct cli *cli, const char *path, const struct target_creation *creation)
+{
+    struct pool_options options = POOL_OPTIONS_INIT;
+
+    if (target_parse_size(cli, creation->size, &options.size) < 0 ||
+        target_parse_mode(cli, creation->mode, &options.mode) < 0)
+        return -1;
+    if (pool_create(path, &options, &cli->error) < 0 &&
+        cli->error.kind != PLSM_ERROR_ALREADY_EXISTS)
+        return -1;
+    return 0;
+}
+
+int target_open(struct cli *cli, const char *reference, enum pool_access access,
+                const struct target_creation *creation, const char *exact_command,
+                struct pool **ret_pool)
+{
+    auto_buf struct buf path = BUF_INIT;
+    uint64_t size;
+    mode_t mode;
+
+    if (target_path(cli, reference, &path) < 0)
+        return -1;
+    if (creation != NULL && (target_parse_size(cli, creation->size, &size) < 0 ||
+                             target_parse_mode(cli, creation->mode, &mode) < 0))
+        return -1;
+    if (pool_open(path.p, access, ret_pool, &cli->error) == 0)
+        return 0;
+    if (cli->error.kind != PLSM_ERROR_NOT_FOUND)
+        return -1;
+    if (creation == NULL || (!creation->create && creation->size == NULL)) {
+        target_hint_missing(cli, reference, exact_command);
+        return -1;
+    }
+    if (create(cli, path.p, creation) < 0)
+        return -1;
+    return pool_open(path.p, access, ret_pool, &cli->error);
+}

@@ -1,0 +1,37 @@
+/*
+ * What a pool argument names, and how it is opened, made on demand, or explained when missing.
+ */
+#ifndef CLI_TARGET_H
+#define CLI_TARGET_H
+
+#include "cli.h"
+#include "pool/pool.h"
+
+/* --create, --create-size and --mode, as given. */
+struct target_creation {
+    bool create;
+    const char *size;
+    const char *mode;
+};
+
+/* The path of a reference, in *path, NUL-terminated.  -1 with cli->error: Usage for a URL. */
+int target_path(struct cli *cli, const char *reference, struct buf *path);
+
+/* "600" or "0600".  0 for NULL.  -1 with cli->error. */
+int target_parse_mode(struct cli *cli, const char *text, mode_t *ret);
+
+/* A size option; 0 for NULL.  -1 with cli->error. */
+int target_parse_size(struct cli *cli, const char *text, uint64_t *ret);
+
+/*
+ * Opens the pool, and makes it first when it is missing and `creation` (may be NULL) asks for that.
+ * A missing pool: NotFound with a hint, which repeats exact_command (may be NULL) when it fits.
+ */
+int target_open(struct cli *cli, const char *reference, enum pool_access access,
+                const struct target_creation *creation, const char *exact_command,
+                struct pool **ret_pool);
+
+/* The hint for a missing pool; see target_open(). */
+void target_hint_missing(struct cli *cli, const char *reference, const char *exact_command);
+
+#endif
