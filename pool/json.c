@@ -464,13 +464,21 @@ static const struct scanner {
 
 static atomic_int forced; /* row that is used, plus one; 0: the best */
 
+#if defined(__x86_64__)
+/* The first processors of AMD that have pext take hundreds of cycles for one. */
+static bool has_quick_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&
+           __builtin_cpu_supports("pclmul") && !__builtin_cpu_is("znver1") &&
+           !__builtin_cpu_is("znver2");
+}
+#endif
+
 static int best_scanner(void)
 {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                   __builtin_cpu_supports("pclmul")
-               ? 0
-               : 1;
+    return has_quick_avx2() ? 0 : 1;
 #else
     return 0;
 #endif

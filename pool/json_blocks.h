@@ -2,7 +2,7 @@
  * The block scanner: 64 bytes at a time, one bit for each, no look at single bytes but for what is rare.
  *
  * Included by json_avx2.c and json_sse2.c, which bring the vector part: SCAN (attributes of a function), classify(),
- * equal_mask() and prefix_xor().
+ * equal_mask(), prefix_xor(), and compact() with CAN_COMPACT.
  *
  * A mask has bit i for byte i of the block.  Quotes that no backslash escapes, summed up from the left, tell the inside of
  * strings from the outside (`inside` holds the opening quote, not the closing one).  Outside, every token must be allowed behind the
@@ -246,24 +246,21 @@ SCAN bool follow_brackets(struct scan *s, struct block *b)
     b->valid = ~0ULL;
     for (; brackets != 0; brackets &= brackets - 1) {
         unsigned i = (unsigned)__builtin_ctzll(brackets);
+        uint64_t opens = b->open >> i & 1, mismatch;
 
+        /* no branch on what the bracket is: nobody could foretell it */
         is_object = b->m.object >> i & 1;
-        if (b->open >> i & 1) {
-            if (s->depth >= JSON_DEPTH_MAX)
-                return false;
-            s->depth++;
-            s->kinds = s->kinds << 1 | is_object;
-        } else {
-            if (((uint64_t)s->kinds & 1) != is_object)
-                return false;
-            s->kinds >>= 1;
-            if (--s->depth == 0) {
-                b->end = i;
-                b->valid = low_bits(i + 1);
-                break;
-            }
-            is_object = (uint64_t)s->kinds & 1;
+        mismatch = (opens ^ 1) & ((uint64_t)s->kinds ^ is_object);
+        s->kinds = opens ? s->kinds << 1 | is_object : s->kinds >> 1;
+        s->depth += 2 * (unsigned)opens - 1;
+        if ((mismatch & 1) != 0 || s->depth > JSON_DEPTH_MAX)
+            return false;
+        if (s->depth == 0) {
+            b->end = i;
+            b->valid = low_bits(i + 1);
+            break;
         }
+        is_object = (uint64_t)s->kinds & 1;
         flips |= (was_object ^ is_object) << i;
         was_object = is_object;
     }
@@ -406,9 +403,18 @@ SCAN void flush_run(struct scan *s, size_t end)
     s->out += len;
 }
 
-/* Adds what comes before each run of blanks. */
-SCAN void add_block(struct scan *s, size_t base, uint64_t blanks)
+/*
+ * Adds the first n bytes of a block without the blanks; what follows the last blank may wait for flush_run().
+ */
+SCAN void add_block(struct scan *s, size_t base, unsigned n, uint64_t blanks)
 {
+    blanks &= low_bits(n);
+    if (CAN_COMPACT && blanks != 0 && s->run <= base && s->n - base >= 64) {
+        flush_run(s, base);
+        s->out = compact(s->p + base, ~blanks & low_bits(n), s->out);
+        s->run = base + n;
+        return;
+    }
     while (blanks != 0) {
         unsigned i = (unsigned)__builtin_ctzll(blanks);
         uint64_t rest = ~(blanks >> i);
@@ -466,7 +472,7 @@ SCAN size_t stop_at_mark(struct scan *s, struct json_gate *gate, size_t begin, c
         return begin;
     s->run = mark->run;
     s->out = mark->out;
-    add_block(s, mark->base, mark->blanks & low_bits((unsigned)(mark->at - mark->base)));
+    add_block(s, mark->base, (unsigned)(mark->at - mark->base) + 1, mark->blanks);
     flush_run(s, mark->at + 1);
     gate->state = state_behind(s->p[mark->at], (uint64_t)mark->kinds & 1);
     gate->depth = (uint8_t)mark->depth;
@@ -540,7 +546,7 @@ SCAN size_t scan_blocks(struct json_gate *gate, const char *p, size_t at, size_t
         if (b.end < 64) {
             size_t end = s.base + b.end + 1;
 
-            add_block(&s, s.base, b.blanks & b.valid);
+            add_block(&s, s.base, b.end + 1, b.blanks);
             flush_run(&s, end);
             gate->state = JSON_START;
             gate->depth = 0;
@@ -548,7 +554,7 @@ SCAN size_t scan_blocks(struct json_gate *gate, const char *p, size_t at, size_t
             return end;
         }
         set_mark(&s, &b);
-        add_block(&s, s.base, b.blanks);
+        add_block(&s, s.base, 64, b.blanks);
     }
     return stop_at_mark(&s, gate, at, ret_out);
 }
