@@ -53,14 +53,13 @@ void floor_open(struct floor *f, const char *dir, size_t size, size_t n)
         die("this processor has no CRC instruction, which the floor needs");
     if (asprintf(&path, "%s/floor", dir) < 0)
         die("out of memory");
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || posix_fallocate(fd, 0, (off_t)size) != 0)
         die_os(path);
     unsigned char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         die_os(path);
     close(fd);
-    unlink(path);
     free(path);
 
     size_t stride = (8 + n + 7) & ~(size_t)7;

@@ -5,7 +5,7 @@
  * CRC-32C (4 + 4 bytes), then the bytes, padded to 8.  The checksum is written out here once more, with the
  * processor's instruction, so that a mistake in ours cannot lower the floor.
  *
- *     floor_open(&f, dir, size, n)       -- frames of n bytes each
+ *     floor_open(&f, dir, size, n)       -- frames of n bytes each; the file stays, as a pool does, and is used again
  *     floor_put(&f, p)  floor_get(&f, i, to)
  */
 #ifndef FLOOR_H
