@@ -223,10 +223,10 @@ static enum intake_status value_done(struct intake *in, struct error *err)
         return refused(in, err);
     }
     if (is_message > 0) {
-        tags = buf_bytes(&in->scratch);
+        tags = in->scratch.n > 0 ? buf_bytes(&in->scratch) : (struct bytes){0};
         raw = own_raw;
     }
-    return add_item(in, value, tags, raw, is_message > 0, err);
+    return add_item(in, value, tags, raw, is_message > 0 && tags.n > 0, err);
 }
 
 /* ---- the stream ---- */
@@ -235,9 +235,10 @@ static enum intake_status value_done(struct intake *in, struct error *err)
 static uint64_t held_max(const struct intake *in)
 {
     uint64_t data_max = in->message_max > in->tags.n ? in->message_max - in->tags.n : 0;
-    struct bytes held = {in->text.p + in->text_done, intake_held(in)};
+    size_t held = intake_held(in);
 
-    if (held.n > data_max && (in->flags & INTAKE_RECOGNISE) && message_may_begin(held))
+    if (held > data_max && (in->flags & INTAKE_RECOGNISE) &&
+        message_may_begin((struct bytes){in->text.p + in->text_done, held}))
         return in->message_max + ENVELOPE_BYTES_MAX;
     return data_max;
 }

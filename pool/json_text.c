@@ -200,7 +200,7 @@ bool json_string_equal(struct bytes string, struct bytes plain)
             meaning[0] = *at.p++;
             n = 1;
         }
-        if (plain.n - i < n || memcmp(plain.p + i, meaning, n) != 0)
+        if (plain.n - i < n || (n > 0 && memcmp(plain.p + i, meaning, n) != 0))
             return false;
         i += n;
     }
