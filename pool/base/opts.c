@@ -185,7 +185,7 @@ static enum opts_outcome take_option(struct parser *p, const struct option_spec 
     p->seen[!of_program] |= 1ULL << row;
     if (of_program)
         p->program_own = true;
-    else
+    if (!of_program || p->opts->depth > 1)
         p->own = true;
     return store(p, spec, of_program, text);
 }

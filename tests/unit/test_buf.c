@@ -1,0 +1,150 @@
+#include "base/buf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void assert_text(struct buf *b, const char *expected)
+{
+    assert_int_equal(b->n, strlen(expected));
+    assert_string_equal(buf_str(b), expected);
+}
+
+static void buf__grows_and_keeps_its_content(void **state)
+{
+    auto_buf struct buf b = BUF_INIT;
+
+    (void)state;
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(buf_add_char(&b, (char)('a' + i % 26)), 0);
+    assert_int_equal(b.n, 100000);
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(b.p[i], 'a' + i % 26);
+    assert_false(buf_failed(&b));
+}
+
+static void buf__refuses_what_no_memory_can_hold(void **state)
+{
+    auto_buf struct buf b = BUF_INIT;
+
+    (void)state;
+    buf_add_str(&b, "kept");
+    assert_int_equal(buf_room(&b, SIZE_MAX), -1);
+    assert_true(buf_failed(&b));
+    assert_text(&b, "kept");
+}
+
+static void printf__writes_texts_longer_than_the_room(void **state)
+{
+    auto_buf struct buf b = BUF_INIT;
+    char expected[4001];
+
+    (void)state;
+    memset(expected, 'x', 4000);
+    expected[4000] = '\0';
+    assert_int_equal(buf_printf(&b, "%s", ""), 0);
+    assert_int_equal(buf_printf(&b, "%s", expected), 0);
+    assert_text(&b, expected);
+}
+
+static void add_u64__writes_every_number_of_digits(void **state)
+{
+    auto_buf struct buf b = BUF_INIT;
+
+    (void)state;
+    buf_add_u64(&b, 0);
+    buf_add_char(&b, ' ');
+    buf_add_u64(&b, 10);
+    buf_add_char(&b, ' ');
+    buf_add_u64(&b, UINT64_MAX);
+    assert_text(&b, "0 10 18446744073709551615");
+}
+
+static void json_string__escapes_what_it_must_and_no_more(void **state)
+{
+    static const struct {
+        struct bytes text;
+        const char *expected;
+    } rows[] = {
+        {BYTES(""),                                     "\"\""                                    },
+        {BYTES("plain"),                                "\"plain\""                               },
+        {BYTES("\"\\/"),                                "\"\\\"\\\\/\""                           },
+        {BYTES("\b\f\n\r\t"),                           "\"\\b\\f\\n\\r\\t\""                     },
+        {BYTES("\x01\x1f\x7f"),                         "\"\\u0001\\u001f\x7f\""                  },
+        {BYTES("a\0b"),                                 "\"a\\u0000b\""                           },
+        {BYTES("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
+        {BYTES("a\xff"
+               "b"),
+         "\"a\xef\xbf\xbd"
+         "b\""                                                                                    },
+        {BYTES("\xc3"),                                 "\"\xef\xbf\xbd\""                        },
+        {BYTES("\xed\xa0\x80"),                         "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        auto_buf struct buf b = BUF_INIT;
+
+        assert_int_equal(buf_add_json_string(&b, rows[i].text), 0);
+        assert_text(&b, rows[i].expected);
+    }
+}
+
+static void utf8__is_told_from_what_is_not(void **state)
+{
+    static const struct bytes good[] = {BYTES(""),
+                                        BYTES("a\0z"),
+                                        BYTES("\xc2\x80"),
+                                        BYTES("\xdf\xbf"),
+                                        BYTES("\xe0\xa0\x80"),
+                                        BYTES("\xed\x9f\xbf"),
+                                        BYTES("\xee\x80\x80"),
+                                        BYTES("\xf0\x90\x80\x80"),
+                                        BYTES("\xf4\x8f\xbf\xbf")};
+    static const struct bytes bad[] = {BYTES("\x80"),
+                                       BYTES("\xc0\x80"),
+                                       BYTES("\xc1\xbf"),
+                                       BYTES("\xc2"),
+                                       BYTES("\xe0\x9f\xbf"),
+                                       BYTES("\xed\xa0\x80"),
+                                       BYTES("\xf0\x8f\xbf\xbf"),
+                                       BYTES("\xf4\x90\x80\x80"),
+                                       BYTES("\xf5\x80\x80\x80"),
+                                       BYTES("\xff"),
+                                       BYTES("ok\xe2\x82")};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(bytes_are_utf8(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(bytes_are_utf8(bad[i]));
+}
+
+static void drop_front__keeps_the_rest(void **state)
+{
+    auto_buf struct buf b = BUF_INIT;
+
+    (void)state;
+    buf_add_str(&b, "abcdef");
+    buf_drop_front(&b, 2);
+    assert_text(&b, "cdef");
+    buf_drop_front(&b, 99);
+    assert_int_equal(b.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(buf__grows_and_keeps_its_content),
+        cmocka_unit_test(buf__refuses_what_no_memory_can_hold),
+        cmocka_unit_test(printf__writes_texts_longer_than_the_room),
+        cmocka_unit_test(add_u64__writes_every_number_of_digits),
+        cmocka_unit_test(json_string__escapes_what_it_must_and_no_more),
+        cmocka_unit_test(utf8__is_told_from_what_is_not),
+        cmocka_unit_test(drop_front__keeps_the_rest),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
