@@ -1,0 +1,207 @@
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import harness
+
+
+class Follow(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.ok("pool", "create", "demo")
+
+    def feed(self, *values, tag=None):
+        for value in values:
+            self.ok("feed", "demo", json.dumps({"x": value}), *(["--tag", tag] if tag else []))
+
+    def xs(self, *args):
+        return [m["data"]["x"] for m in self.ok("follow", "demo", "--no-follow", *args).json_lines()]
+
+    def test_live__shows_only_what_comes(self):
+        self.feed(1)
+        follow = self.start_asleep("follow", "demo")
+        self.feed(2, 3)
+        self.assertEqual([follow.json_line()["data"]["x"], follow.json_line()["data"]["x"]], [2, 3])
+        follow.signal(signal.SIGINT)
+        self.assertEqual(follow.wait(), -signal.SIGINT)
+        self.assertEqual(follow.err.rest(), "")
+
+    def test_tail__then_live(self):
+        self.feed(1, 2, 3)
+        follow = self.start_asleep("follow", "demo", "--tail", "2", "--jsonl")
+        self.feed(4)
+        self.assertEqual([follow.json_line()["data"]["x"] for _ in range(3)], [2, 3, 4])
+
+    def test_finite_reads(self):
+        self.feed(1, 2, 3)
+        self.assertEqual(self.xs(), [1, 2, 3])
+        self.assertEqual(self.xs("--tail", "2"), [2, 3])
+        self.assertEqual(self.xs("--tail", "9"), [1, 2, 3])
+        self.assertEqual(self.xs("--tail", "0"), [])
+        self.assertEqual(self.xs("--from", "2"), [2, 3])
+        self.assertEqual(self.xs("--from", "0"), [1, 2, 3])
+        self.assertEqual(self.xs("--from", "9"), [])
+        self.assertEqual(self.xs("--since", "1h"), [1, 2, 3])
+        self.assertEqual(self.xs("--since", "1969-01-01T00:00:00Z"), [1, 2, 3])
+        self.assertEqual(self.xs("--since", "2h..1h"), [])
+        self.assertEqual(self.xs("--one"), [1])
+
+    def test_since__finds_the_time(self):
+        self.feed(1, 2, 3)
+        times = [m["time"] for m in self.ok("follow", "demo", "--no-follow").json_lines()]
+        self.assertEqual(self.xs("--since", times[1]), [2, 3])
+        self.assertEqual(self.xs("--since", times[0] + ".." + times[2]), [1, 2])
+        self.assertEqual(self.ok("follow", "demo", "--since", times[0] + ".." + times[2]).out.count("\n"), 2)
+
+    def test_since__in_the_future_ends_at_once(self):
+        self.assertEqual(self.ok("follow", "demo", "--since", "2999-01-01T00:00:00Z").out, "")
+        self.refused("NotFound", "follow", "missing", "--since", "2999-01-01T00:00:00Z")
+
+    def test_since__that_is_no_time(self):
+        error = self.refused("Usage", "follow", "demo", "--since", "yesterday")
+        self.assertEqual(error["message"], "invalid --since value")
+
+    def test_tags__all_must_be_there(self):
+        self.feed(1, tag="drop")
+        self.ok("feed", "demo", '{"x":2}', "--tag", "keep", "--tag", "more")
+        self.feed(3, tag="keep")
+        self.assertEqual(self.xs("--tag", "keep"), [2, 3])
+        self.assertEqual(self.xs("--tag", "keep", "--tag", "more"), [2])
+        self.assertEqual(self.xs("--tag", "keep", "--tail", "1"), [3])
+        self.assertEqual(self.xs("--tag", "Keep"), [])
+
+    def test_one__ends_after_the_first_new_match(self):
+        self.feed(1, tag="b")
+        follow = self.start_asleep("follow", "demo", "--tag", "b", "--one")
+        self.feed(2, tag="a")
+        self.feed(3, tag="b")
+        self.assertEqual(follow.json_line()["data"]["x"], 3)
+        self.assertEqual(follow.wait(), 0)
+        self.assertEqual(follow.out.rest(), "")
+
+    def test_tail_one__is_the_nth_match(self):
+        follow = self.start_asleep("follow", "demo", "--tail", "2", "--one")
+        self.feed(1, 2)
+        self.assertEqual(follow.wait(), 0)
+        self.assertEqual([json.loads(l)["data"]["x"] for l in follow.out.rest().splitlines()], [2])
+        self.feed(3)
+        result = self.ok("follow", "demo", "--tail", "2", "--one")
+        self.assertEqual(result.json()["data"], {"x": 3})
+
+    def test_timeout__exits_124_and_says_nothing(self):
+        result = self.run_pls("follow", "demo", "--jsonl", "--timeout", "100ms")
+        self.assertEqual((result.rc, result.out, result.err), (124, "", ""))
+        self.feed(1)
+        result = self.run_pls("follow", "demo", "--tail", "1", "--timeout", "0ms")
+        self.assertEqual((result.rc, result.json()["data"]), (124, {"x": 1}))
+        rc, shown = self.terminal("follow", "demo", "--one", "--timeout", "50ms")
+        self.assertEqual((rc, shown), (124, "No messages received (timed out after 50ms).\n"))
+        self.assertEqual(self.refused("Usage", "follow", "demo", "--timeout", "5")["message"], "invalid duration")
+
+    def test_data_only__and_pretty(self):
+        self.feed(1)
+        self.assertEqual(self.ok("follow", "demo", "--no-follow", "--data-only").out, '{"x":1}\n')
+        self.assertEqual(self.ok("follow", "demo", "--no-follow", "--data-only", "--format", "pretty").out,
+                         '{\n  "x": 1\n}\n')
+        out = self.ok("--color", "always", "follow", "demo", "--no-follow", "--data-only", "--format", "pretty").out
+        self.assertEqual(out, '\033[39m{\033[0m\n  \033[36m"x"\033[0m\033[39m:\033[0m \033[33m1\033[0m\n\033[39m}\033[0m\n')
+        for form in ["--jsonl", "--json", "--format=jsonl"]:
+            self.assertNotIn("\033", self.ok("--color", "always", "follow", "demo", "--no-follow", form).out)
+
+    def test_conflicts(self):
+        error = self.refused("Usage", "follow", "demo", "--jsonl", "--format", "jsonl")
+        self.assertEqual(error["message"], "conflicting output options")
+        self.assertIn("--format jsonl", error["hint"])
+        error = self.refused("Usage", "follow", "demo", "--tail", "1", "--since", "1h")
+        self.assertEqual(error["message"], "the argument '--tail <TAIL>' cannot be used with '--since <SINCE>'")
+        error = self.refused("Usage", "follow", "demo", "--from", "1", "--tail", "1")
+        self.assertEqual(error["message"], "the argument '--from <FROM>' cannot be used with '--tail <TAIL>'")
+
+    def test_missing__offers_a_command(self):
+        error = self.refused("NotFound", "follow", "missing", "--tail", "3", "--tag", "a b")
+        self.assertIn("exact command", error["hint"])
+        self.assertIn("plasmite follow missing --create --tail 3 --tag 'a b'", error["hint"])
+        error = self.refused("Usage", "follow", "-n", "1", use_dir=False)
+        self.assertIn("pool ref", error["hint"])
+        self.assertIn("plasmite follow chat -n 1", error["hint"])
+        result = self.run_pls("follow", "auto", "--create", "--timeout", "20ms")
+        self.assertEqual(result.rc, 124)
+        self.assertTrue(os.path.exists(os.path.join(self.pools, "auto.plasmite")))
+
+    def test_deleted_pool__ends_with_not_found(self):
+        follow = self.start_asleep("follow", "demo")
+        self.feed(1)
+        self.ok("pool", "delete", "demo")
+        self.assertEqual(follow.wait(), 3)
+        self.assertEqual(follow.json_line()["data"], {"x": 1})
+        self.assertEqual(json.loads(follow.err.rest())["error"]["kind"], "NotFound")
+
+    def fill(self, n=300):
+        return self.ok("feed", "demo", stdin="".join('{"x":%d,"pad":"%s"}\n' % (i, "p" * 8192) for i in range(n)))
+
+    def test_slow_reader__is_told_what_it_lost(self):
+        follow = self.start_argv_unread("follow", "demo", "--jsonl")
+        self.fill()
+        follow.out = harness.Stream(follow.popen.stdout)
+        notice = json.loads(follow.err.line())["notice"]
+        self.assertEqual((notice["kind"], notice["cmd"], notice["pool"]), ("drop", "follow", "demo"))
+        details = notice["details"]
+        self.assertGreater(details["dropped_count"], 0)
+        self.assertEqual(details["dropped_count"], details["next_seen_seq"] - details["last_seen_seq"] - 1)
+        seqs = []
+        while not seqs or seqs[-1] < 300:
+            seqs.append(follow.json_line()["seq"])
+        self.assertEqual(seqs, sorted(set(seqs)))
+
+    def start_argv_unread(self, *args):
+        """A follower that waits, whose output nobody reads yet."""
+        process = harness.Process.__new__(harness.Process)
+        process.popen = subprocess.Popen(self.argv(*args), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, env=self.env)
+        process.pid = process.popen.pid
+        process.err = harness.Stream(process.popen.stderr)
+        harness.wait_until(lambda: self._parked(process.pid))
+        self.addCleanup(process.stop)
+        return process
+
+    def test_from__below_the_oldest_begins_with_a_notice(self):
+        self.fill()
+        result = self.run_pls("follow", "demo", "--from", "1", "--no-follow")
+        self.assertEqual(result.rc, 9)
+        lines = result.err.splitlines()
+        first = result.json_lines()[0]["seq"]
+        self.assertEqual(json.loads(lines[0])["notice"]["details"]["next_seen_seq"], first)
+        self.assertEqual(json.loads(lines[1])["error"]["kind"], "RetentionGap")
+        self.assertEqual(result.json_lines()[-1]["seq"], 300)
+        quiet = self.run_pls("follow", "demo", "--from", "1", "--no-follow", "--quiet-drops")
+        self.assertEqual((quiet.rc, quiet.error()["kind"]), (9, "RetentionGap"))
+
+    def test_reader_that_leaves__ends_it_quietly(self):
+        self.feed(1, 2, 3)
+        script = '"$0" --dir "$1" follow demo --tail 3 | head -n1'
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", script, harness.bin_path("plasmite"), self.pools],
+                              env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.LIMIT)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertEqual(json.loads(done.stdout)["seq"], 1)
+
+    def test_full_output__is_an_error(self):
+        self.feed(1)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(self.argv("follow", "demo", "--no-follow"), stdout=full, stderr=subprocess.PIPE, env=self.env)
+        self.assertEqual(done.returncode, 8)
+
+    def test_killed_followers__leave_no_trace(self):
+        for _ in range(20):
+            follow = self.start_asleep("follow", "demo")
+            follow.signal(signal.SIGKILL)
+            follow.wait()
+        follow = self.start_asleep("follow", "demo", "--one")
+        self.feed(7)
+        self.assertEqual(follow.json_line()["data"], {"x": 7})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
