@@ -278,13 +278,15 @@ SCAN bool find_literals(struct scan *s, const struct block *b, uint64_t starts, 
     *ret_over = s->literal_over;
     s->literal = s->literal_over = 0;
     for (starts &= b->valid; starts != 0; starts &= starts - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(starts), len = b->p[i] == 'f' ? 5 : 4;
+        unsigned i = (unsigned)__builtin_ctzll(starts), len;
+        bool is_false;
 
-        if (b->left < i + len)
+        if (b->left < i + 5) /* what ends a container follows, at the least */
             return false;
-        if (memcmp(b->p + i, "true", 4) != 0 && memcmp(b->p + i, "null", 4) != 0 &&
-            memcmp(b->p + i, "false", len) != 0)
+        is_false = (memcmp(b->p + i, "fals", 4) == 0) & (b->p[i + 4] == 'e');
+        if (!(is_false | (memcmp(b->p + i, "true", 4) == 0) | (memcmp(b->p + i, "null", 4) == 0)))
             return false;
+        len = 4 + is_false;
         *ret_bytes |= low_bits(len) << i;
         if (i + len < 64) {
             *ret_over |= 1ULL << (i + len);

@@ -190,16 +190,18 @@ static size_t take_escape(struct cursor *at, char out[4])
 bool json_string_equal(struct bytes string, struct bytes plain)
 {
     struct cursor at = string_inside(string);
-    size_t i = 0, n;
-    char meaning[4];
+    size_t i = 0;
 
     while (at.p < at.end) {
-        if (*at.p == '\\') {
-            n = take_escape(&at, meaning);
-        } else {
-            meaning[0] = *at.p++;
-            n = 1;
+        char meaning[4];
+        size_t n;
+
+        if (*at.p != '\\') {
+            if (i == plain.n || plain.p[i++] != *at.p++)
+                return false;
+            continue;
         }
+        n = take_escape(&at, meaning);
         if (plain.n - i < n || (n > 0 && memcmp(plain.p + i, meaning, n) != 0))
             return false;
         i += n;

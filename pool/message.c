@@ -262,25 +262,20 @@ static bool members_next_value(struct members *m, struct bytes *ret_value)
     return true;
 }
 
-static bool members_next(struct members *m, struct bytes *ret_key, struct bytes *ret_value)
-{
-    return members_next_value(m, ret_key) && members_next_value(m, ret_value);
-}
-
 /* The values of an object with exactly the four keys, each once. */
 static bool find_values(struct bytes object, struct bytes values[KEYS])
 {
     struct members m = members_of(object);
-    struct bytes key, value;
+    struct bytes key;
     unsigned seen = 0;
 
-    while (members_next(&m, &key, &value)) {
+    while (members_next_value(&m, &key)) {
         enum key which = which_key(key);
 
-        if (which == KEY_OTHER || (seen & 1u << which) != 0)
+        if (which == KEY_OTHER || (seen & 1u << which) != 0 ||
+            !members_next_value(&m, &values[which]))
             return false;
         seen |= 1u << which;
-        values[which] = value;
     }
     return seen == (1u << KEYS) - 1;
 }
@@ -289,12 +284,11 @@ static bool find_values(struct bytes object, struct bytes values[KEYS])
 static bool find_tags(struct bytes meta, struct bytes *ret_tags)
 {
     struct members m = members_of(meta);
-    struct bytes key, value;
+    struct bytes key;
 
-    if (meta.p[0] != '{' || !members_next(&m, &key, ret_tags) ||
-        !json_string_equal(key, BYTES("tags")))
+    if (meta.p[0] != '{' || !members_next_value(&m, &key) || !members_next_value(&m, ret_tags))
         return false;
-    return !members_next(&m, &key, &value);
+    return json_string_equal(key, BYTES("tags")) && !members_next_value(&m, &key);
 }
 
 static int wrong(struct error *err, const char *what)
