@@ -1,0 +1,587 @@
+/*
+ * `append`: JSON in, messages out; receipts back where the file is open for both.
+ *
+ * Each open file has its own intake (pool/intake.h), so that values may span writes and never mix with those of another
+ * writer.  What one write() completes goes to the engine as a batch.  The loop only tries the pool's lock; when that
+ * is busy the request goes to the pool's queue, and so does every later one until the queue is empty: order is kept, and
+ * an intake is used by one thread at a time, the loop or the worker that drains the queue.
+ */
+#include "base/units.h"
+#include "handle.h"
+#include "pool/intake.h"
+#include "status.h"
+#include "waiters.h"
+#include "work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define BUSY_LIMIT_NS (5 * NS_PER_S)
+#define BUSY_NAP_NS (200 * NS_PER_US) /* between tries of a worker */
+#define RECEIPTS_MAX 1024             /* of one open file; the oldest are dropped */
+#define RECEIPT_BYTES_MAX (1024 * 1024)
+#define SHRINK_MIN (1024 * 1024)      /* bytes: an intake that held this much is made anew when it is empty */
+
+struct receipt_line {
+    struct receipt_line *next;
+    size_t n, at; /* bytes, of which `at` were read */
+    char p[];
+};
+
+struct writer {
+    struct handle handle;
+    struct intake *in;
+    bool recognise;      /* messages are copied as messages */
+    bool sync;           /* O_SYNC or O_DSYNC: on disk before write() returns */
+    bool readable;       /* O_RDWR: receipts */
+    size_t peak;         /* most the intake ever held */
+    atomic_size_t held;  /* bytes of unfinished text; FLUSH looks */
+    atomic_bool told;    /* a close has reported the text that is unfinished now */
+
+    pthread_mutex_t lock; /* for what follows */
+    struct receipt_line *first, **last;
+    size_t n_receipts, receipt_bytes;
+    struct fuse_pollhandle *ph;
+};
+
+/* One write(), from its arrival to its answer. */
+struct write_job {
+    struct write_job *next;
+    struct writer *writer;
+    fuse_req_t req;
+    const char *p;
+    size_t n, at;       /* of which `at` bytes went into the intake */
+    size_t good;        /* committed up to here */
+    size_t complete;    /* and complete in the intake up to here */
+    int status;         /* errno of what stopped it */
+    bool started;       /* `fresh` is known */
+    bool fresh;         /* began between values: it can be repeated as if nothing had happened */
+    bool nonblock;
+    uint64_t deadline_ns;
+    char data[];        /* of a queued one */
+};
+
+/* The drain of a pool's queue. */
+struct drain {
+    struct work work;
+    struct mpool *pool;
+};
+
+static struct mpool *pool_of(const struct writer *w)
+{
+    return w->handle.node->pool;
+}
+
+/* --- receipts --- */
+
+static void drop_oldest(struct writer *w)
+{
+    struct receipt_line **at = &w->first, *line;
+
+    /* One that is half read stays, or the reader would get the end of another. */
+    if ((*at)->at > 0 && (*at)->next != NULL)
+        at = &(*at)->next;
+    line = *at;
+    *at = line->next;
+    if (line->next == NULL)
+        w->last = at;
+    w->n_receipts--;
+    w->receipt_bytes -= line->n;
+    free(line);
+}
+
+static void add_receipt(struct writer *w, struct bytes text)
+{
+    struct receipt_line *line = malloc(sizeof *line + text.n);
+
+    if (line == NULL)
+        return; /* as if it had been dropped for being too old */
+    *line = (struct receipt_line){.n = text.n};
+    memcpy(line->p, text.p, text.n);
+    *w->last = line;
+    w->last = &line->next;
+    w->n_receipts++;
+    w->receipt_bytes += text.n;
+    while (w->n_receipts > 1 &&
+           (w->n_receipts > RECEIPTS_MAX || w->receipt_bytes > RECEIPT_BYTES_MAX))
+        drop_oldest(w);
+}
+
+static void notify_poller(struct writer *w)
+{
+    struct fuse_pollhandle *ph;
+
+    pthread_mutex_lock(&w->lock);
+    ph = w->ph;
+    w->ph = NULL;
+    pthread_mutex_unlock(&w->lock);
+    if (ph == NULL)
+        return;
+    fuse_lowlevel_notify_poll(ph);
+    fuse_pollhandle_destroy(ph);
+}
+
+static void add_receipts(struct writer *w, const struct payload *payloads, size_t n,
+                         const struct receipt *receipt)
+{
+    auto_buf struct buf text = BUF_INIT;
+    struct time_cache cache = {0};
+
+    if (!w->readable)
+        return;
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = n > RECEIPTS_MAX ? n - RECEIPTS_MAX : 0; i < n; i++) {
+        struct message message = {.seq = receipt->first_seq + i,
+                                  .time_ns = receipt->time_ns,
+                                  .tags = payloads[i].tags};
+
+        buf_clear(&text);
+        if (message_receipt(&message, &cache, &text) == 0)
+            add_receipt(w, buf_bytes(&text));
+    }
+    pthread_mutex_unlock(&w->lock);
+    notify_poller(w);
+}
+
+static void writer_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
+                        const struct fuse_file_info *fi)
+{
+    struct writer *w = (struct writer *)h;
+    auto_buf struct buf out = BUF_INIT;
+
+    (void)off;
+    (void)fi;
+    pthread_mutex_lock(&w->lock);
+    while (w->first != NULL && out.n < size) {
+        struct receipt_line *line = w->first;
+        size_t n = line->n - line->at;
+
+        if (out.n > 0 && out.n + n > size)
+            break; /* whole lines where there is room */
+        if (n > size)
+            n = size;
+        if (buf_add(&out, line->p + line->at, n) < 0)
+            break;
+        line->at += n;
+        if (line->at < line->n)
+            break;
+        line->at = 0;
+        drop_oldest(w);
+    }
+    pthread_mutex_unlock(&w->lock);
+    fuse_reply_buf(req, out.p, out.n);
+}
+
+static void writer_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
+{
+    struct writer *w = (struct writer *)h;
+    struct fuse_pollhandle *replaced = NULL;
+    unsigned events = POLLOUT | POLLWRNORM;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->first != NULL)
+        events |= POLLIN | POLLRDNORM;
+    if (ph != NULL) {
+        replaced = w->ph;
+        w->ph = ph;
+    }
+    pthread_mutex_unlock(&w->lock);
+    fuse_reply_poll(req, events);
+    if (replaced != NULL)
+        fuse_pollhandle_destroy(replaced);
+}
+
+/* --- the intake --- */
+
+static int new_intake(struct writer *w, struct error *err)
+{
+    const struct lens *lens = w->handle.node->place.lens;
+
+    w->peak = 0;
+    return intake_new(buf_bytes(&lens->encoded), lens->tags_raw,
+                      pool_message_max(pool_of(w)->pool), w->recognise ? INTAKE_RECOGNISE : 0,
+                      &w->in, err);
+}
+
+/* Whatever comes next is the inside of something broken.  A control character is wrong anywhere. */
+static void spoil(struct writer *w)
+{
+    size_t used;
+
+    intake_reset(w->in);
+    (void)intake_push(w->in, "\1", 1, &used, NULL, NULL);
+}
+
+/* Forgets what was complete but is not going to be stored. */
+static void give_up(struct write_job *job)
+{
+    struct writer *w = job->writer;
+
+    intake_taken(w->in);
+    if (job->fresh || job->good > 0)
+        intake_reset(w->in); /* the program repeats it from a place where a value begins */
+    else
+        spoil(w);
+}
+
+/* Counts what the intake holds now; false when the mount holds too much. */
+static bool count_held(struct writer *w)
+{
+    size_t before = atomic_load(&w->held), now = intake_held(w->in);
+
+    if (now > w->peak)
+        w->peak = now;
+    if (now > before && !mount_hold(w->handle.m, now - before))
+        return false;
+    if (now < before)
+        mount_unhold(w->handle.m, before - now);
+    if (now == 0 || before == 0)
+        atomic_store(&w->told, false);
+    atomic_store(&w->held, now);
+    return true;
+}
+
+static void settle(struct writer *w)
+{
+    struct intake *old = w->in;
+
+    (void)count_held(w); /* it can only be less than what was counted or refused */
+    if (w->peak < SHRINK_MIN || intake_held(old) > 0 || intake_skipping(old))
+        return;
+    if (new_intake(w, NULL) == 0)
+        intake_free(old);
+    else
+        w->in = old;
+}
+
+/* Remembers how the refused text ended: a newline there begins the line on which to resume. */
+static void skip_refused(struct write_job *job)
+{
+    size_t used;
+
+    if (job->at < job->n)
+        (void)intake_push(job->writer->in, job->p + job->n - 1, 1, &used, NULL, NULL);
+    job->at = job->n;
+}
+
+/* Stores what is complete.  False when the lock is busy: then nothing has changed. */
+static bool commit(struct write_job *job, enum append_flags flags)
+{
+    struct writer *w = job->writer;
+    struct error err = ERROR_INIT;
+    struct receipt receipt = {0};
+    size_t n;
+    const struct payload *payloads = intake_payloads(w->in, &n);
+
+    if (n == 0)
+        return true;
+    if (pool_append(pool_of(w)->pool, payloads, n, flags, &receipt, &err) == 0) {
+        add_receipts(w, payloads, n, &receipt);
+        intake_taken(w->in);
+        job->good = job->complete;
+        return true;
+    }
+    if (err.kind == PLSM_ERROR_BUSY && (flags & APPEND_TRY) != 0)
+        return false;
+    job->status = status_errno(&err, DOOR_WRITER);
+    give_up(job);
+    job->at = job->n;
+    return true;
+}
+
+/* Puts the next piece into the intake; an error of it becomes the job's. */
+static void push(struct write_job *job)
+{
+    struct writer *w = job->writer;
+    struct error err = ERROR_INIT;
+    size_t used, end;
+    enum intake_status status =
+        intake_push(w->in, job->p + job->at, job->n - job->at, &used, &end, &err);
+
+    if (end > 0)
+        job->complete = job->at + end;
+    job->at += used;
+    if (status == INTAKE_FAILED)
+        job->status = status_errno(&err, DOOR_WRITER);
+    else if (!count_held(w))
+        job->status = EMSGSIZE;
+}
+
+/* What a refused message leaves behind, once everything before it is stored. */
+static void refuse(struct write_job *job)
+{
+    struct writer *w = job->writer;
+
+    if (job->good > 0)
+        intake_reset(w->in); /* a short count: the program comes again with the bad one in front */
+    else if (intake_skipping(w->in))
+        skip_refused(job);
+    else
+        spoil(w);
+}
+
+/* Works on a write until it can be answered; false when the pool's lock is busy. */
+static bool run(struct write_job *job, enum append_flags flags)
+{
+    struct writer *w = job->writer;
+
+    if (!job->started)
+        job->fresh = !intake_skipping(w->in) && intake_held(w->in) == 0;
+    job->started = true;
+    for (;;) {
+        int failed = job->status;
+
+        if (!commit(job, flags))
+            return false;
+        if (job->status != failed)
+            break; /* the engine refused; give_up() has tidied */
+        if (failed != 0) {
+            refuse(job);
+            break;
+        }
+        if (job->at == job->n)
+            break;
+        push(job);
+    }
+    /* Nothing may be lost in silence: a write that had no place to resume is refused too. */
+    if (job->status == 0 && intake_skipping(w->in))
+        job->status = EBADMSG;
+    settle(w);
+    return true;
+}
+
+/* Answers, and serves those who waited for what was stored. */
+static void answer(struct write_job *job)
+{
+    struct writer *w = job->writer;
+    bool stored = job->good > 0;
+
+    if (job->status == 0)
+        fuse_reply_write(job->req, job->n);
+    else if (job->good > 0)
+        fuse_reply_write(job->req, job->good);
+    else
+        fuse_reply_err(job->req, job->status);
+    if (stored)
+        waiters_kick(w->handle.m, pool_of(w));
+}
+
+/* --- the queue of a pool --- */
+
+static struct write_job *next_queued(struct mpool *pool)
+{
+    struct write_job *job;
+
+    pthread_mutex_lock(&pool->appends.lock);
+    job = pool->appends.first;
+    if (job != NULL)
+        pool->appends.first = job->next;
+    if (pool->appends.first == NULL)
+        pool->appends.last = &pool->appends.first;
+    if (job == NULL)
+        pool->appends.draining = false;
+    pthread_mutex_unlock(&pool->appends.lock);
+    return job;
+}
+
+static void run_queued(struct write_job *job)
+{
+    struct writer *w = job->writer;
+    enum append_flags flags = APPEND_TRY | (w->sync ? APPEND_FLUSH : 0);
+
+    while (!run(job, flags)) {
+        if (clock_mono_ns() >= job->deadline_ns || atomic_load(&w->handle.m->stopping)) {
+            job->status = atomic_load(&w->handle.m->stopping) ? ECONNABORTED : EBUSY;
+            give_up(job);
+            settle(w);
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_NS}, NULL);
+    }
+    answer(job);
+}
+
+static void drain_queue(struct work *work)
+{
+    struct drain *drain = (struct drain *)work;
+    struct write_job *job;
+
+    while ((job = next_queued(drain->pool)) != NULL) {
+        run_queued(job);
+        handle_unref(&job->writer->handle);
+        free(job);
+    }
+    mpool_unref(drain->pool);
+    free(drain);
+}
+
+static bool queue_in_use(struct mpool *pool)
+{
+    bool draining;
+
+    pthread_mutex_lock(&pool->appends.lock);
+    draining = pool->appends.draining;
+    pthread_mutex_unlock(&pool->appends.lock);
+    return draining;
+}
+
+/* Copies the job, whose text belongs to libfuse, and has it done by a worker. */
+static void enqueue(const struct write_job *job)
+{
+    struct writer *w = job->writer;
+    struct mpool *pool = pool_of(w);
+    struct write_job *queued = malloc(sizeof *queued + job->n);
+    struct drain *drain = malloc(sizeof *drain);
+    bool start;
+
+    if (queued == NULL || drain == NULL) {
+        free(queued);
+        free(drain);
+        fuse_reply_err(job->req, ENOMEM);
+        return;
+    }
+    *queued = *job;
+    memcpy(queued->data, job->p, job->n);
+    queued->p = queued->data;
+    queued->next = NULL;
+    handle_ref(&w->handle);
+    pthread_mutex_lock(&pool->appends.lock);
+    *pool->appends.last = queued;
+    pool->appends.last = &queued->next;
+    start = !pool->appends.draining;
+    pool->appends.draining = true;
+    pthread_mutex_unlock(&pool->appends.lock);
+    if (!start) {
+        free(drain);
+        return;
+    }
+    drain->work.run = drain_queue;
+    drain->pool = mpool_ref(pool);
+    workers_submit(w->handle.m->workers, &drain->work);
+}
+
+static void writer_write(fuse_req_t req, struct handle *h, const char *p, size_t n,
+                         const struct fuse_file_info *fi)
+{
+    struct writer *w = (struct writer *)h;
+    struct write_job job = {.writer = w,
+                            .req = req,
+                            .p = p,
+                            .n = n,
+                            .nonblock = (fi->flags & O_NONBLOCK) != 0,
+                            .deadline_ns = clock_mono_ns() + BUSY_LIMIT_NS};
+
+    if (w->sync || queue_in_use(pool_of(w))) {
+        enqueue(&job);
+        return;
+    }
+    if (run(&job, APPEND_TRY)) {
+        answer(&job);
+    } else if (job.nonblock && job.fresh) {
+        job.status = EAGAIN;
+        give_up(&job);
+        settle(w);
+        answer(&job);
+    } else {
+        enqueue(&job);
+    }
+}
+
+/*
+ * close(), by whoever has this file open.  Others may still be writing, so nothing is dropped here, and the unfinished
+ * text is reported once.
+ */
+static void writer_flush(fuse_req_t req, struct handle *h)
+{
+    struct writer *w = (struct writer *)h;
+    bool unfinished = atomic_load(&w->held) > 0 && !atomic_exchange(&w->told, true);
+
+    fuse_reply_err(req, unfinished ? EBADMSG : 0);
+}
+
+struct flush_job {
+    struct work work;
+    struct handle *handle;
+    fuse_req_t req;
+};
+
+static void flush_pool(struct work *work)
+{
+    struct flush_job *job = (struct flush_job *)work;
+    struct error err = ERROR_INIT;
+    int result = pool_flush(job->handle->node->pool->pool, &err);
+
+    fuse_reply_err(job->req, result < 0 ? status_errno(&err, DOOR_WRITER) : 0);
+    handle_unref(job->handle);
+    free(job);
+}
+
+static void writer_fsync(fuse_req_t req, struct handle *h)
+{
+    struct flush_job *job = malloc(sizeof *job);
+
+    if (job == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    *job = (struct flush_job){{.run = flush_pool}, handle_ref(h), req};
+    workers_submit(h->m->workers, &job->work);
+}
+
+static void writer_destroy(struct handle *h)
+{
+    struct writer *w = (struct writer *)h;
+
+    while (w->first != NULL) {
+        struct receipt_line *next = w->first->next;
+
+        free(w->first);
+        w->first = next;
+    }
+    if (w->ph != NULL)
+        fuse_pollhandle_destroy(w->ph);
+    mount_unhold(h->m, atomic_load(&w->held));
+    intake_free(w->in);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+static const struct handle_ops writer_ops = {
+    .read = writer_read,
+    .write = writer_write,
+    .flush = writer_flush,
+    .fsync = writer_fsync,
+    .poll = writer_poll,
+    .destroy = writer_destroy,
+};
+
+int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
+                uint32_t *open_flags)
+{
+    struct error err = ERROR_INIT;
+    struct writer *w;
+
+    if ((flags & O_ACCMODE) != O_RDONLY && !node->pool->writable)
+        return m->read_only ? EROFS : EACCES;
+    w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return ENOMEM;
+    handle_init(&w->handle, &writer_ops, m, node);
+    pthread_mutex_init(&w->lock, NULL);
+    w->last = &w->first;
+    w->recognise = !node->place.lens->data;
+    w->sync = (flags & (O_SYNC | O_DSYNC)) != 0;
+    w->readable = (flags & O_ACCMODE) == O_RDWR;
+    if (new_intake(w, &err) < 0) {
+        handle_unref(&w->handle);
+        return status_errno(&err, DOOR_WRITER);
+    }
+    *open_flags = FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_PARALLEL_DIRECT_WRITES;
+    *ret = &w->handle;
+    return 0;
+}

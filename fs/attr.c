@@ -1,0 +1,123 @@
+#include "attr.h"
+
+#include "base/units.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define CONSTANT 3600.0 /* seconds: until somebody says otherwise */
+#define STREAM_BYTES 4096 /* splice programs read nothing at all from a file of size 0; sysfs does the same */
+
+static mode_t type_of(const struct place *place)
+{
+    if (path_is_dir(place))
+        return S_IFDIR;
+    return place->kind == PLACE_LINK ? S_IFLNK : S_IFREG;
+}
+
+/* x for each class that has r or w: who may only write must be able to enter. */
+static mode_t directory_mode(mode_t mode)
+{
+    return (mode & 0666) | (mode & 0444) >> 2 | (mode & 0222) >> 1;
+}
+
+static mode_t mode_of(const struct place *place, mode_t mode)
+{
+    switch (place->kind) {
+    case PLACE_ROOT:
+        return mode & 07777;
+    case PLACE_VIEW:
+    case PLACE_PARAM:
+    case PLACE_SYSTEM:
+        return directory_mode(mode);
+    case PLACE_LINK:
+        return 0777;
+    case PLACE_APPEND:
+        return mode & 0666;
+    case PLACE_SIZE:
+        return mode & 0600;
+    default:
+        return mode & 0444;
+    }
+}
+
+static void set_time(struct stat *st, uint64_t time_ns)
+{
+    st->st_mtim.tv_sec = (time_t)(time_ns / NS_PER_S);
+    st->st_mtim.tv_nsec = (long)(time_ns % NS_PER_S);
+    st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+static uint64_t time_of(const struct mount *m, const struct node *node)
+{
+    if (node->place.kind == PLACE_README)
+        return m->start_ns;
+    if (node->snapshot != NULL)
+        return snapshot_time(node->snapshot);
+    if (node->pool != NULL && path_is_dir(&node->place))
+        return node->pool->created_ns;
+    return m->start_ns;
+}
+
+static void set_size(const struct node *node, struct stat *st)
+{
+    if (node->snapshot != NULL)
+        st->st_size = (off_t)snapshot_size(node->snapshot);
+    else if (path_is_stream(&node->place))
+        st->st_size = STREAM_BYTES;
+    else if (node->place.kind == PLACE_LINK)
+        st->st_size = (off_t)strlen(node->place.link);
+    st->st_blocks = S_ISREG(st->st_mode) ? (st->st_size + 511) / 512 : 0;
+}
+
+void attr_fill_dirent(const struct place *place, const struct mpool *pool, struct stat *st)
+{
+    *st = (struct stat){.st_mode = type_of(place), .st_ino = node_ino(pool, place)};
+}
+
+void attr_fill(struct mount *m, const struct node *node, struct stat *st)
+{
+    struct stat owner = {.st_mode = 0700, .st_uid = getuid(), .st_gid = getgid()};
+
+    if (node->pool != NULL)
+        mpool_stat(node->pool, &owner);
+    else
+        (void)stat(m->dir, &owner); /* the directory may be gone: then it is ours */
+    *st = (struct stat){.st_ino = node->ino,
+                        .st_mode = type_of(&node->place) | mode_of(&node->place, owner.st_mode),
+                        .st_nlink = 1,
+                        .st_uid = owner.st_uid,
+                        .st_gid = owner.st_gid,
+                        .st_blksize = 128 * 1024};
+    set_size(node, st);
+    set_time(st, time_of(m, node));
+}
+
+double attr_timeout(const struct node *node)
+{
+    switch (node->place.kind) {
+    case PLACE_ROOT:
+        return 1;
+    case PLACE_VIEW:
+        return node->place.depth > 0 ? 1 : CONSTANT;
+    default:
+        return CONSTANT;
+    }
+}
+
+double entry_timeout(const struct node *node)
+{
+    switch (node->place.kind) {
+    case PLACE_VIEW:
+        return node->place.depth > 0 ? 1 : CONSTANT;
+    case PLACE_README:
+    case PLACE_VERSION:
+    case PLACE_SYSTEM:
+    case PLACE_PARAM:
+    case PLACE_APPEND:
+    case PLACE_LINK:
+        return CONSTANT;
+    default:
+        return path_is_stream(&node->place) ? 1 : 0;
+    }
+}

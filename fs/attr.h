@@ -1,0 +1,14 @@
+/* What stat() says about a node, and for how long the kernel may believe it. */
+#ifndef FS_ATTR_H
+#define FS_ATTR_H
+
+#include "node.h"
+
+void attr_fill(struct mount *m, const struct node *node, struct stat *st);
+/* The kind and inode number alone, for readdir; `pool` NULL outside pools. */
+void attr_fill_dirent(const struct place *place, const struct mpool *pool, struct stat *st);
+
+double attr_timeout(const struct node *node);  /* seconds */
+double entry_timeout(const struct node *node); /* seconds */
+
+#endif

@@ -1,0 +1,280 @@
+#include "dir.h"
+
+#include "attr.h"
+#include "base/units.h"
+#include "lookup.h"
+#include "pool/store.h"
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* What one opendir() shows; made once, so that offsets stay true. */
+struct listing {
+    struct buf names; /* each with its NUL */
+    struct listed {
+        size_t name_at;
+        struct stat st;
+    } *entries;
+    size_t n, cap;
+};
+
+static int add(struct listing *list, const char *name, const struct stat *st)
+{
+    if (list->n == list->cap) {
+        size_t cap = list->cap == 0 ? 32 : list->cap * 2;
+        struct listed *entries = realloc(list->entries, cap * sizeof *entries);
+
+        if (entries == NULL)
+            return -1;
+        list->entries = entries;
+        list->cap = cap;
+    }
+    list->entries[list->n] = (struct listed){.name_at = list->names.n, .st = *st};
+    if (buf_add(&list->names, name, strlen(name) + 1) < 0)
+        return -1;
+    list->n++;
+    return 0;
+}
+
+static void listing_free(struct listing *list)
+{
+    buf_done(&list->names);
+    free(list->entries);
+    free(list);
+}
+
+static int add_fixed(struct mount *m, const struct node *node, struct listing *list)
+{
+    const char *name;
+    size_t i = 0;
+
+    while ((name = path_list(&node->place, &i)) != NULL) {
+        struct place place;
+        struct stat st;
+        int result = 0;
+
+        if (path_step(&node->place, name, 0, &place) != 0)
+            continue;
+        attr_fill_dirent(&place, node->pool, &st);
+        if (m->list_live || place.kind != PLACE_LINK || !place.link_live)
+            result = add(list, name, &st);
+        path_done(&place);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Pools, in the order of their names.  Files that no name can reach are not shown. */
+static int add_pools(struct mount *m, const struct node *root, struct listing *list,
+                     struct error *err)
+{
+    struct store_list pools;
+    int result = 0;
+
+    if (store_list(m->dir, &pools, err) < 0)
+        return -1;
+    for (size_t i = 0; i < pools.n && result == 0; i++) {
+        struct place place;
+        struct stat st;
+
+        if (path_step(&root->place, pools.names[i], 0, &place) != 0)
+            continue;
+        attr_fill_dirent(&place, NULL, &st);
+        if (place.in_pool)
+            result = add(list, pools.names[i], &st);
+        path_done(&place);
+    }
+    store_list_done(&pools);
+    return result < 0 ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
+}
+
+static int fill(struct mount *m, const struct node *node, struct listing *list)
+{
+    struct error err = ERROR_INIT;
+
+    if (add_fixed(m, node, list) < 0)
+        return ENOMEM;
+    if (node->place.kind == PLACE_ROOT && add_pools(m, node, list, &err) < 0)
+        return status_errno(&err, DOOR_PATH);
+    return 0;
+}
+
+void dir_open(fuse_req_t req, struct mount *m, struct node *node, struct fuse_file_info *fi)
+{
+    struct listing *list = calloc(1, sizeof *list);
+    int status = list == NULL ? ENOMEM : fill(m, node, list);
+
+    if (status != 0) {
+        if (list != NULL)
+            listing_free(list);
+        fuse_reply_err(req, status);
+        return;
+    }
+    fi->fh = (uint64_t)(uintptr_t)list;
+    fi->cache_readdir = fi->keep_cache = node->place.kind != PLACE_ROOT;
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        listing_free(list);
+}
+
+void dir_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
+{
+    const struct listing *list = (const struct listing *)(uintptr_t)fi->fh;
+    size_t used = 0;
+    char *out;
+
+    if (size > 1024 * 1024)
+        size = 1024 * 1024;
+    out = malloc(size);
+    if (out == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    for (size_t i = off < 0 ? 0 : (size_t)off; i < list->n; i++) {
+        size_t n = fuse_add_direntry(req, out + used, size - used,
+                                     list->names.p + list->entries[i].name_at,
+                                     &list->entries[i].st, (off_t)i + 1);
+
+        if (n > size - used)
+            break;
+        used += n;
+    }
+    fuse_reply_buf(req, out, used);
+    free(out);
+}
+
+void dir_release(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    listing_free((struct listing *)(uintptr_t)fi->fh);
+    fuse_reply_err(req, 0);
+}
+
+/* --- pools --- */
+
+/* A daemon of root's gives the pool to who asked; one of an ordinary user makes pools for that user alone. */
+static int create(struct mount *m, const char *path, mode_t mode, const struct fuse_ctx *ctx,
+                  struct error *err)
+{
+    struct pool_options options = POOL_OPTIONS_INIT;
+
+    if (geteuid() != 0 && ctx->uid != geteuid())
+        return fail(err, PLSM_ERROR_PERMISSION, "only the owner of the mount makes pools in it");
+    options.size = m->new_pool_bytes;
+    options.mode = mode & 0666;
+    if (pool_create(path, &options, err) < 0)
+        return -1;
+    if (geteuid() != 0 || (ctx->uid == 0 && ctx->gid == 0) || chown(path, ctx->uid, ctx->gid) == 0)
+        return 0;
+    int os_errno = errno;
+    (void)unlink(path); /* nobody has seen it yet that matters */
+    return fail_os(err, PLSM_ERROR_IO, os_errno, "failed to give the pool to its owner");
+}
+
+void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name,
+                   mode_t mode)
+{
+    struct error err = ERROR_INIT;
+    char *path;
+
+    if (parent->place.kind != PLACE_ROOT) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    if (store_check_name(bytes_of(name), &err) < 0) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    path = pools_path(m, name);
+    if (path == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    if (create(m, path, mode, fuse_req_ctx(req), &err) < 0)
+        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+    else
+        lookup_name(req, m, parent, name);
+    free(path);
+}
+
+/* An errno when the pool may not be deleted now. */
+static int check_deletable(struct mpool *pool)
+{
+    struct pool_bounds bounds;
+    struct error err = ERROR_INIT;
+
+    if (atomic_load(&pool->handles) > 0)
+        return EBUSY;
+    if (pool_bounds(pool->pool, &bounds, &err) < 0)
+        return status_errno(&err, DOOR_PATH);
+    return pool_bounds_count(&bounds) > 0 ? ENOTEMPTY : 0;
+}
+
+/* The kernel drops the name itself; the watcher need not tell it. */
+static void mark_announced(struct mount *m, const char *name)
+{
+    struct node *dirs[8];
+    size_t n = nodes_of_pool(m->nodes, name, dirs, 8);
+
+    for (size_t i = 0; i < n; i++) {
+        (void)node_announce(m->nodes, dirs[i]);
+        node_unref(m->nodes, dirs[i]);
+    }
+}
+
+void dir_delete_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name)
+{
+    auto_mpool struct mpool *pool = NULL;
+    struct error err = ERROR_INIT;
+    int status;
+
+    if (parent->place.kind != PLACE_ROOT || store_check_name(bytes_of(name), NULL) < 0) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    if (pools_get(m->pools, name, &pool, &err) < 0) {
+        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        return;
+    }
+    status = check_deletable(pool);
+    if (status == 0 && pool_delete(pool->path, &err) < 0)
+        status = status_errno(&err, DOOR_PATH);
+    if (status == 0) {
+        (void)mpool_alive(pool); /* marks it */
+        mark_announced(m, name);
+    }
+    fuse_reply_err(req, status);
+}
+
+void dir_statfs(fuse_req_t req, struct mount *m)
+{
+    struct store_list pools;
+    struct statvfs below, st;
+    uint64_t total = 0;
+
+    if (statvfs(m->dir, &below) < 0) {
+        fuse_reply_err(req, errno);
+        return;
+    }
+    if (store_list(m->dir, &pools, NULL) == 0) {
+        for (size_t i = 0; i < pools.n; i++) {
+            char *path = pools_path(m, pools.names[i]);
+            struct stat one;
+
+            if (path != NULL && stat(path, &one) == 0)
+                total += (uint64_t)one.st_size;
+            free(path);
+        }
+        store_list_done(&pools);
+    }
+    st = (struct statvfs){.f_bsize = below.f_bsize,
+                          .f_frsize = below.f_frsize,
+                          .f_bfree = below.f_bfree,
+                          .f_bavail = below.f_bavail,
+                          .f_namemax = 255};
+    st.f_blocks = below.f_frsize == 0 ? 0 : total / below.f_frsize;
+    fuse_reply_statfs(req, &st);
+}

@@ -1,0 +1,137 @@
+/* Open files in general, and those with a fixed content. */
+#include "handle.h"
+
+#include "status.h"
+#include "work.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdlib.h>
+
+void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m, struct node *node)
+{
+    h->ops = ops;
+    h->m = m;
+    h->node = node_ref(m->nodes, node);
+    atomic_init(&h->refs, 1);
+    if (node->pool != NULL)
+        atomic_fetch_add(&node->pool->handles, 1);
+}
+
+void handle_unref(struct handle *h)
+{
+    struct mount *m = h->m;
+    struct node *node = h->node;
+
+    if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    h->ops->destroy(h);
+    if (node->pool != NULL)
+        atomic_fetch_sub(&node->pool->handles, 1);
+    node_unref(m->nodes, node);
+}
+
+/* A read that is made by a worker. */
+struct slow_read {
+    struct work work;
+    struct handle *handle;
+    fuse_req_t req;
+    size_t size;
+    off_t off;
+};
+
+static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
+                                    enum view_patience patience)
+{
+    auto_buf struct buf out = BUF_INIT;
+    struct error err = ERROR_INIT;
+    struct bytes bytes;
+    enum view_result result =
+        snapshot_read(h->node->snapshot, (uint64_t)off, size, patience, &out, &bytes, &err);
+
+    switch (result) {
+    case VIEW_OK:
+        fuse_reply_buf(req, bytes.p, bytes.n);
+        break;
+    case VIEW_FAILED:
+        fuse_reply_err(req, status_errno(&err, DOOR_READER));
+        break;
+    case VIEW_LATER:
+        break;
+    }
+    return result;
+}
+
+static void read_slowly(struct work *work)
+{
+    struct slow_read *slow = (struct slow_read *)work;
+
+    (void)answer_read(slow->req, slow->handle, slow->size, slow->off, VIEW_THOROUGH);
+    handle_unref(slow->handle);
+    free(slow);
+}
+
+static void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
+                      const struct fuse_file_info *fi)
+{
+    struct slow_read *slow;
+
+    (void)fi;
+    if (answer_read(req, h, size, off, VIEW_QUICK) != VIEW_LATER)
+        return;
+    slow = calloc(1, sizeof *slow);
+    if (slow == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    *slow = (struct slow_read){{.run = read_slowly}, handle_ref(h), req, size, off};
+    workers_submit(h->m->workers, &slow->work);
+}
+
+static void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
+{
+    (void)h;
+    fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+    if (ph != NULL)
+        fuse_pollhandle_destroy(ph);
+}
+
+static void file_destroy(struct handle *h)
+{
+    snapshot_close(h->node->snapshot);
+    free(h);
+}
+
+static const struct handle_ops file_ops = {
+    .read = file_read,
+    .poll = file_poll,
+    .destroy = file_destroy,
+};
+
+int file_open(struct mount *m, struct node *node, enum view_patience patience, struct handle **ret,
+              uint32_t *open_flags, bool *later)
+{
+    struct error err = ERROR_INIT;
+    struct handle *h;
+
+    switch (snapshot_open(node->snapshot, patience, &err)) {
+    case VIEW_LATER:
+        *later = true;
+        return 0;
+    case VIEW_FAILED:
+        /* ESTALE makes the kernel look the name up once more, which finds the version of now. */
+        return status_errno(&err, DOOR_READER);
+    case VIEW_OK:
+        break;
+    }
+    h = calloc(1, sizeof *h);
+    if (h == NULL) {
+        snapshot_close(node->snapshot);
+        return ENOMEM;
+    }
+    handle_init(h, &file_ops, m, node);
+    *open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+    *ret = h;
+    return 0;
+}

@@ -1,0 +1,50 @@
+/*
+ * An open file: one table of functions for each kind.  The number the kernel knows it by is its address.
+ *
+ * Every function answers its request, at once or later; a function that a kind does not have is answered by ops.c.
+ */
+#ifndef FS_HANDLE_H
+#define FS_HANDLE_H
+
+#include "node.h"
+
+struct handle;
+
+struct handle_ops {
+    void (*read)(fuse_req_t req, struct handle *h, size_t size, off_t off,
+                 const struct fuse_file_info *fi);
+    void (*write)(fuse_req_t req, struct handle *h, const char *p, size_t n,
+                  const struct fuse_file_info *fi);
+    void (*flush)(fuse_req_t req, struct handle *h);
+    void (*fsync)(fuse_req_t req, struct handle *h);
+    void (*poll)(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph); /* owns ph */
+    void (*release)(struct handle *h); /* the last close: let go of what would keep it alive; may be NULL */
+    void (*destroy)(struct handle *h); /* nobody uses it any more */
+};
+
+struct handle {
+    const struct handle_ops *ops;
+    struct mount *m;
+    struct node *node; /* with a reference */
+    atomic_uint refs;
+};
+
+static inline struct handle *handle_ref(struct handle *h)
+{
+    atomic_fetch_add_explicit(&h->refs, 1, memory_order_relaxed);
+    return h;
+}
+
+/* Fills the common part and counts the open file. */
+void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m, struct node *node);
+void handle_unref(struct handle *h);
+
+/* One open file for each kind.  0 and *ret, or an errno.  `flags` are those of open(2), `open_flags` FOPEN_*. */
+int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
+                uint32_t *open_flags);
+int reader_open(struct mount *m, struct node *node, enum view_patience patience,
+                struct handle **ret, uint32_t *open_flags, bool *later);
+int file_open(struct mount *m, struct node *node, enum view_patience patience, struct handle **ret,
+              uint32_t *open_flags, bool *later);
+
+#endif

@@ -1,0 +1,373 @@
+#include "lookup.h"
+
+#include "attr.h"
+#include "base/units.h"
+#include "handle.h"
+#include "hash.h"
+#include "readme.h"
+#include "status.h"
+#include "work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+
+#define NEGATIVE_S 1.0 /* seconds that a fixed name is known not to be there */
+
+/* A request that a worker is to answer. */
+struct later {
+    struct work work;
+    struct mount *m;
+    fuse_req_t req;
+    struct node *node; /* the directory, or what is opened; with a reference */
+    struct place place; /* of the name */
+    char *name;         /* NULL: an OPEN */
+    int flags;
+};
+
+void lookup_reply(fuse_req_t req, struct mount *m, struct node *node)
+{
+    struct fuse_entry_param entry = {.ino = node->id,
+                                     .attr_timeout = attr_timeout(node),
+                                     .entry_timeout = entry_timeout(node)};
+
+    attr_fill(m, node, &entry.attr);
+    if (fuse_reply_entry(req, &entry) == -ENOENT)
+        nodes_forget(m->nodes, entry.ino, 1);
+}
+
+static void reply_missing(fuse_req_t req, const struct node *dir, const char *name)
+{
+    struct fuse_entry_param none = {.entry_timeout = NEGATIVE_S};
+
+    if (path_negative_cached(&dir->place, name))
+        fuse_reply_entry(req, &none);
+    else
+        fuse_reply_err(req, ENOENT);
+}
+
+/* Enters the node and answers; takes over *place and the snapshot. */
+static void enter(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                  struct node_version version, struct place *place, struct mpool *pool,
+                  struct snapshot *snap)
+{
+    struct node *node = nodes_enter(m->nodes, dir, name, version, place, pool, snap);
+
+    if (node == NULL)
+        fuse_reply_err(req, ENOMEM);
+    else
+        lookup_reply(req, m, node);
+}
+
+/* --- files whose bytes are made here and now --- */
+
+static int make_info(struct mpool *pool, struct buf *out, uint64_t *ret_time, struct error *err)
+{
+    struct pool_info info;
+
+    if (pool_info(pool->pool, &info, err) < 0)
+        return -1;
+    *ret_time = info.newest_time != 0 ? info.newest_time : info.created_ns;
+    if (pool_info_json(&info, pool->name, pool->path, 0, out) < 0 || buf_add_char(out, '\n') < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+static int make_size(struct mpool *pool, struct buf *out, uint64_t *ret_time, struct error *err)
+{
+    struct pool_info info;
+
+    if (pool_info(pool->pool, &info, err) < 0)
+        return -1;
+    *ret_time = info.created_ns;
+    if (buf_add_u64(out, info.file_size) < 0 || buf_add_char(out, '\n') < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+static int make_version(const struct mount *m, struct buf *out, struct error *err)
+{
+    if (buf_printf(out, "plasmite %s, libfuse %s, protocol %u.%u\n", PLASMITE_VERSION,
+                   fuse_pkgversion(), m->protocol_major, m->protocol_minor) < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+static int make_bytes(struct mount *m, const struct place *place, struct mpool *pool,
+                      struct buf *out, uint64_t *ret_time, struct error *err)
+{
+    *ret_time = m->start_ns;
+    switch (place->kind) {
+    case PLACE_INFO:
+        return make_info(pool, out, ret_time, err);
+    case PLACE_SIZE:
+        return make_size(pool, out, ret_time, err);
+    case PLACE_VERSION:
+        return make_version(m, out, err);
+    default:
+        if (buf_add_str(out, readme_text(place)) < 0)
+            return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return 0;
+    }
+}
+
+static void enter_bytes(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                        struct place *place, struct mpool *pool)
+{
+    auto_buf struct buf bytes = BUF_INIT;
+    struct error err = ERROR_INIT;
+    struct snapshot *snap;
+    uint64_t time_ns;
+
+    if (make_bytes(m, place, pool, &bytes, &time_ns, &err) < 0) {
+        path_done(place);
+        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        return;
+    }
+    struct node_version version = {hash_bytes(HASH_START, buf_bytes(&bytes)), bytes.n};
+    snap = snapshot_of_bytes(&bytes, time_ns);
+    if (snap == NULL) {
+        path_done(place);
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    enter(req, m, dir, name, version, place, pool, snap);
+}
+
+/* --- views --- */
+
+/* False when a worker has to do it; *place is then still the caller's. */
+static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                       struct place *place, enum view_patience patience)
+{
+    struct error err = ERROR_INIT;
+    struct range range;
+    struct node *node;
+    struct snapshot *snap;
+
+    switch (view_range(m, dir->pool, place, patience, &range, &err)) {
+    case VIEW_LATER:
+        if (patience == VIEW_QUICK)
+            return false;
+        path_done(place); /* the mount is ending */
+        fuse_reply_err(req, ECONNABORTED);
+        return true;
+    case VIEW_FAILED:
+        path_done(place);
+        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        return true;
+    case VIEW_OK:
+        break;
+    }
+    struct node_version version = {range.first, range.last};
+    node = nodes_reenter(m->nodes, dir, name, version);
+    if (node != NULL) {
+        path_done(place);
+        lookup_reply(req, m, node);
+        return true;
+    }
+    snap = snapshot_of_range(dir->pool, place->lens, &range);
+    if (snap == NULL) {
+        path_done(place);
+        fuse_reply_err(req, ENOMEM);
+        return true;
+    }
+    enter(req, m, dir, name, version, place, dir->pool, snap);
+    return true;
+}
+
+static void drop_later(struct later *later)
+{
+    node_unref(later->m->nodes, later->node);
+    free(later->name);
+    free(later);
+}
+
+static void lookup_slowly(struct work *work)
+{
+    struct later *later = (struct later *)work;
+
+    (void)enter_view(later->req, later->m, later->node, later->name, &later->place, VIEW_THOROUGH);
+    drop_later(later);
+}
+
+static struct later *later_new(fuse_req_t req, struct mount *m, struct node *node)
+{
+    struct later *later = calloc(1, sizeof *later);
+
+    if (later == NULL)
+        return NULL;
+    later->m = m;
+    later->req = req;
+    later->node = node_ref(m->nodes, node);
+    return later;
+}
+
+static void enter_view_later(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                             struct place *place)
+{
+    struct later *later = later_new(req, m, dir);
+
+    if (later != NULL)
+        later->name = strdup(name);
+    if (later == NULL || later->name == NULL) {
+        if (later != NULL)
+            drop_later(later);
+        path_done(place);
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    later->place = *place;
+    later->work.run = lookup_slowly;
+    workers_submit(m->workers, &later->work);
+}
+
+/* --- everything --- */
+
+static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const char *name,
+                       struct place *place)
+{
+    auto_mpool struct mpool *pool = NULL;
+    struct error err = ERROR_INIT;
+
+    if (pools_get(m->pools, name, &pool, &err) < 0) {
+        path_done(place);
+        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        return;
+    }
+    enter(req, m, root, name, (struct node_version){pool->identity, 0}, place, pool, NULL);
+}
+
+static void enter_place(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                        struct place *place)
+{
+    switch (place->kind) {
+    case PLACE_README:
+    case PLACE_VERSION:
+    case PLACE_INFO:
+    case PLACE_SIZE:
+        enter_bytes(req, m, dir, name, place, dir->pool);
+        return;
+    case PLACE_LAST:
+    case PLACE_SINCE:
+    case PLACE_FROM:
+    case PLACE_SEQ:
+        if (place->live)
+            break;
+        if (!enter_view(req, m, dir, name, place, VIEW_QUICK))
+            enter_view_later(req, m, dir, name, place);
+        return;
+    default:
+        break;
+    }
+    enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
+}
+
+void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *name)
+{
+    struct place place;
+    int status = path_step(&dir->place, name, clock_real_ns(), &place);
+
+    if (status == ENOENT) {
+        reply_missing(req, dir, name);
+        return;
+    }
+    if (status != 0) {
+        fuse_reply_err(req, status);
+        return;
+    }
+    if (place.kind == PLACE_LINK && place.link_live && !m->list_live) {
+        path_done(&place);
+        reply_missing(req, dir, name);
+        return;
+    }
+    if (dir->place.kind == PLACE_ROOT && place.in_pool) {
+        enter_pool(req, m, dir, name, &place);
+        return;
+    }
+    if (dir->pool != NULL && !mpool_alive(dir->pool)) {
+        path_done(&place);
+        fuse_reply_err(req, ESTALE); /* the kernel walks the path once more and finds what is there now */
+        return;
+    }
+    enter_place(req, m, dir, name, &place);
+}
+
+/* --- OPEN --- */
+
+/* 3.14's fuse_file_info lacks three of the flags, so the answer is made by hand. */
+static void reply_open(fuse_req_t req, struct handle *h, uint32_t open_flags)
+{
+    struct fuse_open_out out = {.fh = (uint64_t)(uintptr_t)h, .open_flags = open_flags};
+
+    if (fuse_reply_buf(req, (const char *)&out, sizeof out) != -ENOENT)
+        return;
+    if (h->ops->release != NULL)
+        h->ops->release(h);
+    handle_unref(h);
+}
+
+static int open_node(struct mount *m, struct node *node, int flags, enum view_patience patience,
+                     struct handle **ret, uint32_t *open_flags, bool *later)
+{
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+
+    if (node->snapshot == NULL && node->pool != NULL && !mpool_alive(node->pool))
+        return ESTALE;
+    if (node->place.kind == PLACE_APPEND)
+        return append_open(m, node, flags, ret, open_flags);
+    if (writes)
+        return EACCES;
+    if (node->snapshot != NULL)
+        return file_open(m, node, patience, ret, open_flags, later);
+    return reader_open(m, node, patience, ret, open_flags, later);
+}
+
+/* False when a worker has to do it. */
+static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int flags,
+                     enum view_patience patience)
+{
+    struct handle *h = NULL;
+    uint32_t open_flags = 0;
+    bool later = false;
+    int status = open_node(m, node, flags, patience, &h, &open_flags, &later);
+
+    if (later && patience == VIEW_QUICK)
+        return false;
+    if (later)
+        status = ECONNABORTED; /* the mount is ending */
+    if (status != 0)
+        fuse_reply_err(req, status);
+    else
+        reply_open(req, h, open_flags);
+    return true;
+}
+
+static void open_slowly(struct work *work)
+{
+    struct later *later = (struct later *)work;
+
+    (void)try_open(later->req, later->m, later->node, later->flags, VIEW_THOROUGH);
+    drop_later(later);
+}
+
+void lookup_open(fuse_req_t req, struct mount *m, struct node *node, const struct fuse_file_info *fi)
+{
+    struct later *later;
+
+    if (atomic_load(&m->stopping)) {
+        fuse_reply_err(req, ECONNABORTED);
+        return;
+    }
+    if (try_open(req, m, node, fi->flags, VIEW_QUICK))
+        return;
+    later = later_new(req, m, node);
+    if (later == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    later->flags = fi->flags;
+    later->work.run = open_slowly;
+    workers_submit(m->workers, &later->work);
+}

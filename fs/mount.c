@@ -1,0 +1,261 @@
+/* The program: options, start, the loop, stop. */
+#include "mount.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "base/units.h"
+#include "matches.h"
+#include "node.h"
+#include "ops.h"
+#include "options.h"
+#include "pools.h"
+#include "stale.h"
+#include "waiters.h"
+#include "watch.h"
+#include "work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define KICK_NS (5 * NS_PER_MS) /* between signals to a loop that is to end */
+
+static int report(const struct error *err)
+{
+    log_line("plasmite-fs: %s%s%s", err->message, err->cause[0] != '\0' ? ": " : "", err->cause);
+    if (err->path[0] != '\0')
+        log_line("  path: %s", err->path);
+    if (err->hint[0] != '\0')
+        log_line("  hint: %s", err->hint);
+    return err->kind;
+}
+
+/* A program that would find no device, source or place is told so in words, before libfuse tries. */
+static int check(struct mount *m, struct error *err)
+{
+    auto_free char *given = m->dir;
+    char *point;
+    struct stat st;
+
+    m->dir = realpath(given, NULL);
+    if (m->dir == NULL) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            return fail_os(err, PLSM_ERROR_IO, errno, "cannot look at the pool directory '%s'", given);
+        (void)fail(err, PLSM_ERROR_NOT_FOUND, "pool directory '%s' does not exist", given);
+        return fail_hint(err, "Create it with `mkdir %s`.", given);
+    }
+    if (stat(m->dir, &st) < 0 || !S_ISDIR(st.st_mode))
+        return fail(err, PLSM_ERROR_USAGE, "'%s' is not a directory of pools", given);
+    if (stale_prepare(m->point, &point, err) < 0)
+        return -1;
+    free(m->point);
+    m->point = point;
+    if (access("/dev/fuse", F_OK) == 0)
+        return 0;
+    (void)fail(err, PLSM_ERROR_NOT_FOUND, "/dev/fuse is missing: nothing can be mounted here");
+    return fail_hint(err, "Load the module with `modprobe fuse`; a container needs --device /dev/fuse.");
+}
+
+static uint64_t read_sysctl(const char *path)
+{
+    auto_file FILE *file = fopen(path, "re");
+    unsigned long long seconds;
+
+    return file != NULL && fscanf(file, "%llu", &seconds) == 1 ? seconds : 0;
+}
+
+/* A kernel that aborts mounts whose requests take too long must not see ours wait half that long. */
+static uint64_t park_limit(void)
+{
+    uint64_t usual_s = read_sysctl("/proc/sys/fs/fuse/default_request_timeout");
+    uint64_t most_s = read_sysctl("/proc/sys/fs/fuse/max_request_timeout");
+
+    if (most_s > 0 && (usual_s == 0 || usual_s > most_s))
+        usual_s = most_s;
+    return usual_s * NS_PER_S / 2;
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+struct stopper {
+    struct mount *m;
+    pthread_t loop;
+    atomic_bool loop_ended;
+};
+
+/* Waits for a signal; then everybody who waits is told, and the loop ends. */
+static void *stop_when_asked(void *arg)
+{
+    struct stopper *stopper = arg;
+    struct mount *m = stopper->m;
+    struct pollfd fd = {.fd = stop_fd(), .events = POLLIN};
+
+    while (poll(&fd, 1, -1) < 0 && errno == EINTR)
+        continue;
+    atomic_store(&m->stopping, true);
+    waiters_stop(m->waiters);
+    fuse_session_exit(m->session);
+    /* The loop may be just about to sleep in read(2): once is not enough. */
+    while (!atomic_load(&stopper->loop_ended)) {
+        pthread_kill(stopper->loop, SIGUSR1);
+        nanosleep(&(struct timespec){.tv_nsec = KICK_NS}, NULL);
+    }
+    return NULL;
+}
+
+static int loop(struct mount *m)
+{
+    struct stopper stopper = {.m = m, .loop = pthread_self()};
+    struct sigaction action = {.sa_handler = do_nothing}; /* no SA_RESTART: read(2) is to return */
+    pthread_t thread;
+    int result;
+
+    sigaction(SIGUSR1, &action, NULL);
+    if (waiters_start(m->waiters) < 0 || watch_start(m->watch) < 0 ||
+        pthread_create(&thread, NULL, stop_when_asked, &stopper) != 0)
+        return -1;
+    result = fuse_session_loop(m->session);
+    atomic_store(&stopper.loop_ended, true);
+    stop_ask(); /* when the kernel ended it, by unmounting */
+    pthread_join(thread, NULL);
+    return result;
+}
+
+static int make_parts(struct mount *m, struct error *err)
+{
+    m->pools = pools_new(m);
+    m->nodes = nodes_new(m);
+    m->waiters = waiters_new(m);
+    m->workers = workers_new();
+    m->watch = watch_new(m);
+    m->matches = matches_cache_new();
+    if (m->pools == NULL || m->nodes == NULL || m->waiters == NULL || m->workers == NULL ||
+        m->watch == NULL || m->matches == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+static void free_parts(struct mount *m)
+{
+    nodes_free(m->nodes);
+    matches_cache_free(m->matches);
+    waiters_free(m->waiters);
+    pools_free(m->pools);
+}
+
+static int open_session(struct mount *m, const struct options *options, struct error *err)
+{
+    char name[] = "plasmite-fs", flag[] = "-o";
+    char *argv[] = {name, flag, options->kernel, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+
+    m->session = fuse_session_new(&args, &ops_table, sizeof ops_table, m);
+    fuse_opt_free_args(&args);
+    if (m->session == NULL)
+        return fail(err, PLSM_ERROR_IO, "libfuse refused the mount options '%s'", options->kernel);
+    if (fuse_session_mount(m->session, m->point) != 0) {
+        fuse_session_destroy(m->session);
+        (void)fail(err, PLSM_ERROR_IO, "cannot mount on '%s'", m->point);
+        return fail_hint(err, "Mounting needs fusermount3 (package fuse3) and access to /dev/fuse; "
+                              "allow_other needs user_allow_other in /etc/fuse.conf.");
+    }
+    return 0;
+}
+
+/* Mounts and serves until the end. */
+static int serve(struct mount *m, const struct options *options, struct error *err)
+{
+    int result;
+
+    if (make_parts(m, err) < 0 || open_session(m, options, err) < 0)
+        return -1;
+    if (!options->foreground) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        /* Whoever reads our output must not wait for a daemon to end. */
+        for (int fd = 0; null >= 0 && fd <= 2; fd++)
+            (void)dup2(null, fd);
+    }
+    result = loop(m);
+    watch_free(m->watch);
+    workers_free(m->workers);
+    fuse_session_unmount(m->session);
+    fuse_session_destroy(m->session);
+    free_parts(m);
+    return result < 0 ? fail(err, PLSM_ERROR_IO, "the connection to the kernel failed") : 0;
+}
+
+/* The parent of the daemon: waits until the mount answers.  Returns the exit code. */
+static int wait_for_child(pid_t child, int ready, const char *point)
+{
+    struct stat st;
+    char byte;
+    int status;
+
+    if (read(ready, &byte, 1) == 1 && stat(point, &st) == 0)
+        return 0;
+    if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        return WEXITSTATUS(status);
+    log_line("plasmite-fs: the mount ended before it answered");
+    return PLSM_ERROR_IO;
+}
+
+static int serve_in_background(struct mount *m, const struct options *options, struct error *err,
+                               int *ret_code)
+{
+    int ready[2];
+    pid_t child;
+
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return fail_os(err, PLSM_ERROR_IO, errno, "cannot make a pipe");
+    child = fork();
+    if (child < 0)
+        return fail_os(err, PLSM_ERROR_IO, errno, "cannot start the daemon");
+    if (child > 0) {
+        close(ready[1]);
+        *ret_code = wait_for_child(child, ready[0], m->point);
+        close(ready[0]);
+        return 0;
+    }
+    close(ready[0]);
+    m->ready_fd = ready[1];
+    if (setsid() < 0 || chdir("/") < 0)
+        return fail_os(err, PLSM_ERROR_IO, errno, "cannot become a daemon");
+    return serve(m, options, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct mount m = {.new_pool_bytes = POOL_SIZE_DEFAULT, .list_live = true, .ready_fd = -1};
+    struct options options = {0};
+    struct error err = ERROR_INIT;
+    int code = 0, result = options_parse(argc, argv, &options, &m, &err);
+
+    if (result == 0 && options.version)
+        printf("plasmite-fs %s\n", PLASMITE_VERSION);
+    if (result == 0 && !options.version && !options.help) {
+        m.start_ns = clock_real_ns();
+        m.park_limit_ns = park_limit();
+        pool_guard_sigbus();
+        signal(SIGPIPE, SIG_IGN);
+        result = stop_install() < 0 ? fail_os(&err, PLSM_ERROR_IO, errno, "cannot catch signals") : check(&m, &err);
+        if (result == 0)
+            result = options.foreground ? serve(&m, &options, &err)
+                                        : serve_in_background(&m, &options, &err, &code);
+    }
+    if (result < 0)
+        code = report(&err);
+    options_done(&options);
+    free(m.dir);
+    free(m.point);
+    return code;
+}

@@ -1,0 +1,67 @@
+/*
+ * What the parts of one mount share.
+ *
+ * One thread, the loop, takes all requests from the kernel and answers nearly all of them; it never
+ * waits.  Workers (work.h) do what may take long, one thread (waiters.h) waits for messages on behalf of
+ * everybody who is parked, one (watch.h) watches the pool directory.  Locks, outermost first: a handle's own
+ * (streams, appends, snapshots, match lists); then the tables' (nodes, pools, waiters, work), which are never held
+ * together and under which nothing is called that waits or takes another lock.
+ */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mpools;
+struct nodes;
+struct waiters;
+struct workers;
+struct watch;
+struct matches_cache;
+
+struct mount {
+    struct fuse_session *session;
+    char *dir;   /* the pool directory, absolute */
+    char *point; /* where it is mounted */
+    uint64_t new_pool_bytes;
+    bool read_only;
+    bool allow_other;
+    bool list_live;           /* show `follow` and `next` */
+    uint64_t start_ns;        /* wall clock; the time of files that never change */
+    uint64_t park_limit_ns;   /* parked reads are answered with EINTR after this long; 0: never */
+    unsigned protocol_major, protocol_minor;
+    int ready_fd;             /* told one byte when the mount answers; -1: nobody asks */
+    atomic_bool stopping;     /* parked and new reads get ECONNABORTED */
+    atomic_size_t held;       /* bytes kept for open handles, see mount_hold() */
+
+    struct mpools *pools;
+    struct nodes *nodes;
+    struct waiters *waiters;
+    struct workers *workers;
+    struct watch *watch;
+    struct matches_cache *matches;
+};
+
+/* Unfinished text of writers and cut messages of readers, together. */
+#define HELD_MAX (256ULL * 1024 * 1024)
+
+/* Counts bytes that a handle begins to keep; false (and nothing counted) when the mount keeps too much already. */
+static inline bool mount_hold(struct mount *m, size_t bytes)
+{
+    if (atomic_fetch_add(&m->held, bytes) + bytes <= HELD_MAX)
+        return true;
+    atomic_fetch_sub(&m->held, bytes);
+    return false;
+}
+
+static inline void mount_unhold(struct mount *m, size_t bytes)
+{
+    atomic_fetch_sub(&m->held, bytes);
+}
+
+#endif

@@ -1,0 +1,174 @@
+#include "options.h"
+
+#include "base/opts.h"
+#include "base/units.h"
+#include "pool/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct command_line {
+    bool foreground;
+    struct opt_list options;
+    const char *source, *point;
+};
+
+#define OPTIONS struct command_line
+static const struct option_spec table[] = {
+    ARG("SOURCE", source, "directory that holds the pools"),
+    ARG("MNT", point, "directory to mount it on"),
+    OPT('f', "foreground", foreground, NULL, "stay in the foreground"),
+    OPT('o', "options", options, "OPTS", "mount options, separated by commas; may be repeated"),
+    OPT_END,
+};
+#undef OPTIONS
+
+static const struct command_spec program = {
+    .name = "plasmite-fs",
+    .summary = "Mount a directory of pools: every pool a directory of files",
+    .usage = "[-f] [-o OPTIONS] SOURCE MNT",
+    .options = table,
+    .values_size = sizeof(struct command_line),
+    .details = "  allow_other     let other users in, as far as the pools' permissions allow\n"
+               "  ro              read-only\n"
+               "  size=SIZE       of pools made with mkdir (default 1M)\n"
+               "  list_live=no    hide follow and next\n",
+};
+
+/* What fstab, mount(8) and systemd add for themselves. */
+static const char *const ignored[] = {"defaults", "auto", "noauto", "nofail", "_netdev", "user",
+                                      "users", "nouser", "owner", "group", "rw",
+                                      "default_permissions", "exec", "suid", "dev", "async"};
+/* What the kernel understands. */
+static const char *const passed[] = {"ro", "nosuid", "nodev", "noexec", "sync", "dirsync", "noatime", "atime"};
+
+static bool is_one_of(const char *word, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static int take_size(const char *text, struct mount *m, struct error *err)
+{
+    const char *why;
+
+    if (parse_size(text, &m->new_pool_bytes, &why) < 0)
+        return fail(err, PLSM_ERROR_USAGE, "%s in mount option 'size=%s'", why, text);
+    if (m->new_pool_bytes < POOL_SIZE_MIN)
+        return fail(err, PLSM_ERROR_USAGE, "mount option 'size=%s': a pool has at least %llu bytes",
+                    text, POOL_SIZE_MIN);
+    return 0;
+}
+
+static int pass(const char *word, struct buf *kernel, struct error *err)
+{
+    if (buf_add_char(kernel, ',') < 0 || buf_add_str(kernel, word) < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+static int take_option(const char *word, struct mount *m, struct buf *kernel, struct error *err)
+{
+    if (*word == '\0' || strncmp(word, "x-", 2) == 0 || strncmp(word, "comment=", 8) == 0 ||
+        is_one_of(word, ignored, sizeof ignored / sizeof *ignored))
+        return 0;
+    if (strncmp(word, "size=", 5) == 0)
+        return take_size(word + 5, m, err);
+    if (strcmp(word, "list_live=no") == 0 || strcmp(word, "list_live=yes") == 0) {
+        m->list_live = word[10] == 'y';
+        return 0;
+    }
+    if (strcmp(word, "allow_other") == 0) {
+        m->allow_other = true;
+        return pass(word, kernel, err);
+    }
+    if (is_one_of(word, passed, sizeof passed / sizeof *passed)) {
+        m->read_only |= strcmp(word, "ro") == 0;
+        return pass(word, kernel, err);
+    }
+    (void)fail(err, PLSM_ERROR_USAGE, "unknown mount option '%s'", word);
+    return fail_hint(err, "Known are allow_other, ro, size=SIZE and list_live=no.");
+}
+
+static int take_options(const struct opt_list *list, struct mount *m, struct buf *kernel,
+                        struct error *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        char *copy = strdup(list->items[i]), *rest = copy, *word;
+        int result = copy == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
+
+        while (result == 0 && (word = strsep(&rest, ",")) != NULL)
+            result = take_option(word, m, kernel, err);
+        free(copy);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int print_help(const struct opts *opts, bool is_long)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    if (opts_help(opts, is_long, &text) < 0)
+        return -1;
+    return fwrite(text.p, 1, text.n, stdout) == text.n ? 0 : -1;
+}
+
+static int take_line(const struct command_line *line, struct options *options, struct mount *m,
+                     struct error *err)
+{
+    auto_buf struct buf kernel = BUF_INIT;
+
+    options->foreground = line->foreground;
+    m->dir = strdup(line->source);
+    m->point = strdup(line->point);
+    if (m->dir == NULL || m->point == NULL ||
+        buf_add_str(&kernel, "fsname=plasmite,subtype=plasmite,default_permissions") < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    if (take_options(&line->options, m, &kernel, err) < 0)
+        return -1;
+    options->kernel = buf_str(&kernel) == NULL ? NULL : strdup(kernel.p);
+    return options->kernel == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
+}
+
+int options_parse(int argc, char *const *argv, struct options *options, struct mount *m,
+                  struct error *err)
+{
+    struct command_line line = {0};
+    struct opts opts;
+    int result = 0;
+
+    switch (opts_parse(&opts, &program, &line, argc, argv)) {
+    case OPTS_RUN:
+        result = take_line(&line, options, m, err);
+        break;
+    case OPTS_HELP:
+        options->help = true;
+        result = print_help(&opts, true);
+        break;
+    case OPTS_HELP_SHORT:
+        options->help = true;
+        result = print_help(&opts, false);
+        break;
+    case OPTS_VERSION:
+        options->version = true;
+        break;
+    case OPTS_BARE:
+    case OPTS_WRONG:
+        (void)fail(err, PLSM_ERROR_USAGE, "%s", opts.why[0] != '\0' ? opts.why : "SOURCE and MNT are missing");
+        result = fail_hint(err, "Usage: plasmite-fs [-f] [-o OPTIONS] SOURCE MNT");
+        break;
+    }
+    free(line.options.items);
+    opts_done(&opts);
+    return result;
+}
+
+void options_done(struct options *options)
+{
+    free(options->kernel);
+}

@@ -1,0 +1,22 @@
+/* plasmite-fs [-f] [-o OPTIONS] SOURCE MNT */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#include "mount.h"
+#include "pool/error.h"
+
+struct options {
+    bool foreground;
+    bool help, version;
+    char *kernel; /* options for libfuse and the kernel, with commas; owned */
+};
+
+/*
+ * Reads the command line into *options and *m (dir and point as they were given, owned).  Usage.  With help or version set
+ * nothing else is to be done.
+ */
+int options_parse(int argc, char *const *argv, struct options *options, struct mount *m,
+                  struct error *err);
+void options_done(struct options *options);
+
+#endif

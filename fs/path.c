@@ -1,0 +1,318 @@
+#include "path.h"
+
+#include "hash.h"
+#include "pool/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Where a fixed name stands. */
+enum where {
+    IN_ROOT = 1 << 0,
+    IN_SYSTEM = 1 << 1,
+    IN_POOL = 1 << 2,  /* the pool directory itself */
+    IN_VIEW = 1 << 3,  /* under modifiers, none of them live */
+    IN_LIVE = 1 << 4,  /* under modifiers with live */
+    IN_PARAM = 1 << 5,
+};
+#define IN_FINITE (IN_POOL | IN_VIEW)
+#define IN_VIEWS (IN_FINITE | IN_LIVE)
+
+enum modifier { MODIFY_NONE, MODIFY_DATA, MODIFY_LIVE };
+
+/* One row for each fixed name; a name may have rows for several places. */
+static const struct row {
+    const char *name;
+    unsigned in;     /* enum where: it can be looked up there */
+    unsigned listed; /* and readdir shows it there */
+    enum place_kind kind;
+    enum place_kind param;
+    enum modifier modifier;
+    const char *link;
+    bool link_live;
+} rows[] = {
+    {"README", ~0u, ~0u, PLACE_README},
+    {".plasmite", IN_ROOT, IN_ROOT, PLACE_SYSTEM},
+    {"version", IN_SYSTEM, IN_SYSTEM, PLACE_VERSION},
+    {"append", IN_FINITE, IN_FINITE, PLACE_APPEND},
+    {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST},
+    {"all", IN_VIEWS, IN_VIEWS, PLACE_LINK, .link = "from/1"},
+    {"follow", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/last/0", .link_live = true},
+    {"follow", IN_LIVE, IN_LIVE, PLACE_LINK, .link = "last/0", .link_live = true},
+    {"next", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/next", .link_live = true},
+    {"next", IN_LIVE, IN_LIVE, PLACE_NEXT},
+    {"info", IN_POOL, IN_POOL, PLACE_INFO},
+    {"size", IN_POOL, IN_POOL, PLACE_SIZE},
+    {"last", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_LAST},
+    {"since", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SINCE},
+    {"from", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_FROM},
+    {"seq", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SEQ},
+    {"tag", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW},
+    {"data", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_DATA},
+    /* Never listed: what is below may block, and walkers must not get there. */
+    {"live", IN_VIEWS, 0, PLACE_VIEW, .modifier = MODIFY_LIVE},
+};
+
+#define N_ROWS (sizeof rows / sizeof rows[0])
+#define TAIL_MESSAGES 10          /* what `tail` shows */
+#define LAST_MAX (1ULL << 63)
+
+static unsigned where_is(const struct place *dir)
+{
+    switch (dir->kind) {
+    case PLACE_ROOT:
+        return IN_ROOT;
+    case PLACE_SYSTEM:
+        return IN_SYSTEM;
+    case PLACE_PARAM:
+        return IN_PARAM;
+    default:
+        if (dir->live)
+            return IN_LIVE;
+        return dir->depth == 0 ? IN_POOL : IN_VIEW;
+    }
+}
+
+static const struct row *row_of(const struct place *dir, const char *name)
+{
+    unsigned where = where_is(dir);
+
+    for (size_t i = 0; i < N_ROWS; i++)
+        if ((rows[i].in & where) != 0 && strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+int path_root(struct place *ret)
+{
+    struct lens *lens = lens_new();
+
+    if (lens == NULL)
+        return ENOMEM;
+    *ret = (struct place){.kind = PLACE_ROOT, .lens = lens};
+    return 0;
+}
+
+void path_done(struct place *place)
+{
+    lens_unref(place->lens);
+    place->lens = NULL;
+}
+
+/* The same modifiers in another order, or twice, are the same place. */
+static uint64_t ino_seed(const struct place *dir, const struct place *place, const char *name)
+{
+    uint64_t h = hash_u64(place->lens->hash, place->live);
+
+    h = hash_u64(h, place->kind);
+    if (place->kind == PLACE_README) /* there is one in every directory */
+        h = hash_u64(h, dir->ino_seed);
+    /* Of a tag's own directory the lens says all there is to say. */
+    return place->kind == PLACE_VIEW ? h : hash_bytes(h, bytes_of(name));
+}
+
+static int finish(const struct place *dir, struct place *next, const char *name, struct place *ret)
+{
+    next->ino_seed = ino_seed(dir, next, name);
+    *ret = *next;
+    return 0;
+}
+
+static int step_modifier(struct place *next, enum modifier modifier)
+{
+    if (modifier == MODIFY_NONE)
+        return 0;
+    if (++next->depth > PATH_DEPTH_MAX)
+        return ELOOP;
+    if (modifier == MODIFY_LIVE) {
+        next->live = true;
+        return 0;
+    }
+    next->lens = lens_add_data(next->lens, NULL);
+    return next->lens == NULL ? ENOMEM : 0;
+}
+
+static int step_fixed(const struct place *dir, const struct row *row, const char *name,
+                      struct place *ret)
+{
+    struct place next = *dir;
+    int status;
+
+    next.kind = row->kind;
+    next.in_system = row->kind == PLACE_SYSTEM || dir->in_system;
+    next.in_argument = dir->kind == PLACE_PARAM;
+    next.param = row->param;
+    next.link = row->link;
+    next.link_live = row->link_live;
+    next.n = TAIL_MESSAGES;
+    status = step_modifier(&next, row->modifier);
+    if (status != 0)
+        return status;
+    if (next.lens == dir->lens)
+        next.lens = lens_ref(dir->lens);
+    return finish(dir, &next, name, ret);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
+        return (c | 0x20) - 'a' + 10;
+    return -1;
+}
+
+/* `%` and two hex digits are one byte; any other `%` is itself.  EINVAL when a control byte comes out. */
+static int decode(const char *name, struct buf *out)
+{
+    for (const char *p = name; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+
+        if (c == '%' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
+            c = (unsigned char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
+            p += 2;
+        }
+        if (c < 0x20 || c == 0x7f)
+            return EINVAL;
+        if (buf_add_char(out, (char)c) < 0)
+            return ENOMEM;
+    }
+    return 0;
+}
+
+/* U+0080 to U+009F are control characters too; in UTF-8 they are c2 80 to c2 9f. */
+static bool has_c1_control(struct bytes text)
+{
+    for (size_t i = 1; i < text.n; i++)
+        if ((unsigned char)text.p[i - 1] == 0xc2 && (unsigned char)text.p[i] < 0xa0)
+            return true;
+    return false;
+}
+
+static int step_tag(const struct place *dir, const char *name, struct place *ret)
+{
+    auto_buf struct buf tag = BUF_INIT;
+    struct place next = *dir;
+    struct error err = ERROR_INIT;
+    int status = decode(name, &tag);
+
+    if (status != 0)
+        return status;
+    if (has_c1_control(buf_bytes(&tag)))
+        return EINVAL;
+    next.kind = PLACE_VIEW;
+    if (++next.depth > PATH_DEPTH_MAX)
+        return ELOOP;
+    next.lens = lens_add_tag(dir->lens, buf_bytes(&tag), &err);
+    if (next.lens == NULL)
+        return err.kind == PLSM_ERROR_INTERNAL ? ENOMEM : EINVAL;
+    return finish(dir, &next, name, ret);
+}
+
+static int read_number(struct place *next, const char *name)
+{
+    if (parse_u64(name, &next->n, NULL) < 0)
+        return EINVAL;
+    if (next->kind == PLACE_LAST && next->n > LAST_MAX)
+        return EINVAL;
+    if (next->kind == PLACE_FROM && next->n == 0)
+        next->n = 1;
+    return 0;
+}
+
+static int read_times(struct place *next, const char *name, uint64_t now_ns)
+{
+    if (parse_time_range(bytes_of(name), now_ns, &next->from_ns, &next->until_ns, NULL) < 0)
+        return EINVAL;
+    /* What waits for ever has no end. */
+    return next->live && next->until_ns != UINT64_MAX ? EINVAL : 0;
+}
+
+static int step_argument(const struct place *dir, const char *name, uint64_t now_ns,
+                         struct place *ret)
+{
+    struct place next = *dir;
+    int status;
+
+    if (dir->param == PLACE_VIEW)
+        return step_tag(dir, name, ret);
+    next.kind = dir->param;
+    status = next.kind == PLACE_SINCE ? read_times(&next, name, now_ns)
+                                      : read_number(&next, name);
+    if (status != 0)
+        return status;
+    next.lens = lens_ref(dir->lens);
+    return finish(dir, &next, name, ret);
+}
+
+/* Names with a dot in front, or of another kind that no pool can have, are answered without a look at the disk. */
+static int step_pool(const struct place *root, const char *name, struct place *ret)
+{
+    struct place next = *root;
+
+    if (name[0] == '.' || store_check_name(bytes_of(name), NULL) < 0)
+        return ENOENT;
+    next.kind = PLACE_VIEW;
+    next.in_pool = true;
+    next.lens = lens_ref(root->lens);
+    return finish(root, &next, "", ret);
+}
+
+int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret)
+{
+    const struct row *row = row_of(dir, name);
+
+    if (row != NULL)
+        return step_fixed(dir, row, name, ret);
+    if (dir->kind == PLACE_PARAM)
+        return step_argument(dir, name, now_ns, ret);
+    if (dir->kind == PLACE_ROOT)
+        return step_pool(dir, name, ret);
+    return ENOENT;
+}
+
+bool path_is_dir(const struct place *place)
+{
+    switch (place->kind) {
+    case PLACE_ROOT:
+    case PLACE_SYSTEM:
+    case PLACE_VIEW:
+    case PLACE_PARAM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool path_is_stream(const struct place *place)
+{
+    switch (place->kind) {
+    case PLACE_NEXT:
+        return true;
+    case PLACE_LAST:
+    case PLACE_SINCE:
+    case PLACE_FROM:
+    case PLACE_SEQ:
+        return place->live;
+    default:
+        return false;
+    }
+}
+
+bool path_negative_cached(const struct place *dir, const char *name)
+{
+    return dir->kind != PLACE_PARAM && (dir->kind != PLACE_ROOT || name[0] == '.');
+}
+
+const char *path_list(const struct place *dir, size_t *i)
+{
+    unsigned where = where_is(dir);
+
+    while (*i < N_ROWS) {
+        const struct row *row = &rows[(*i)++];
+
+        if ((row->listed & where) != 0)
+            return row->name;
+    }
+    return NULL;
+}

@@ -1,0 +1,226 @@
+#include "pools.h"
+
+#include "base/cleanup.h"
+#include "hash.h"
+#include "pool/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N_BUCKETS 256
+
+struct mpools {
+    struct mount *mount;
+    pthread_mutex_t lock;
+    struct mpool *buckets[N_BUCKETS];
+};
+
+struct mpools *pools_new(struct mount *m)
+{
+    struct mpools *pools = calloc(1, sizeof *pools);
+
+    if (pools == NULL)
+        return NULL;
+    pools->mount = m;
+    pthread_mutex_init(&pools->lock, NULL);
+    return pools;
+}
+
+void pools_free(struct mpools *pools)
+{
+    if (pools == NULL)
+        return;
+    pthread_mutex_destroy(&pools->lock);
+    free(pools);
+}
+
+char *pools_path(const struct mount *m, const char *name)
+{
+    char *path;
+
+    return asprintf(&path, "%s/%s%s", m->dir, name, POOL_SUFFIX) < 0 ? NULL : path;
+}
+
+static struct mpool **bucket_of(struct mpools *pools, const char *name)
+{
+    return &pools->buckets[hash_bytes(HASH_START, bytes_of(name)) % N_BUCKETS];
+}
+
+/* Takes the entry out of the table, so that its name finds it no more.  Under lock. */
+static void unlink_entry(struct mpools *pools, struct mpool *pool)
+{
+    struct mpool **at = bucket_of(pools, pool->name);
+
+    while (*at != NULL && *at != pool)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = pool->next;
+}
+
+static struct mpool *find(struct mpools *pools, const char *name)
+{
+    struct mpool *pool;
+
+    pthread_mutex_lock(&pools->lock);
+    pool = *bucket_of(pools, name);
+    while (pool != NULL && strcmp(pool->name, name) != 0)
+        pool = pool->next;
+    if (pool != NULL)
+        pool->refs++;
+    pthread_mutex_unlock(&pools->lock);
+    return pool;
+}
+
+static void destroy(struct mpool *pool)
+{
+    pool_close(pool->pool);
+    pthread_mutex_destroy(&pool->appends.lock);
+    pthread_mutex_destroy(&pool->edge.lock);
+    free(pool->name);
+    free(pool->path);
+    free(pool);
+}
+
+struct mpool *mpool_ref(struct mpool *pool)
+{
+    struct mpools *pools = pool->mount->pools;
+
+    pthread_mutex_lock(&pools->lock);
+    pool->refs++;
+    pthread_mutex_unlock(&pools->lock);
+    return pool;
+}
+
+void mpool_unref(struct mpool *pool)
+{
+    struct mpools *pools;
+    bool last;
+
+    if (pool == NULL)
+        return;
+    pools = pool->mount->pools;
+    pthread_mutex_lock(&pools->lock);
+    last = --pool->refs == 0;
+    if (last)
+        unlink_entry(pools, pool);
+    pthread_mutex_unlock(&pools->lock);
+    if (last)
+        destroy(pool);
+}
+
+bool mpool_alive(struct mpool *pool)
+{
+    struct mpools *pools = pool->mount->pools;
+    struct error err = ERROR_INIT;
+
+    if (atomic_load(&pool->gone))
+        return false;
+    if (pool_check_alive(pool->pool, &err) == 0 || err.kind != PLSM_ERROR_NOT_FOUND)
+        return true;
+    pthread_mutex_lock(&pools->lock);
+    unlink_entry(pools, pool);
+    pthread_mutex_unlock(&pools->lock);
+    atomic_store(&pool->gone, true);
+    return false;
+}
+
+/* Opens for appending where that is allowed, else for reading alone. */
+static int open_pool(struct mpool *pool, bool read_only, struct error *err)
+{
+    if (!read_only && pool_open(pool->path, POOL_READ_WRITE, &pool->pool, err) == 0) {
+        pool->writable = true;
+        return 0;
+    }
+    if (!read_only && err->kind != PLSM_ERROR_PERMISSION)
+        return -1;
+    return pool_open(pool->path, POOL_READ, &pool->pool, err);
+}
+
+static int describe(struct mpool *pool, struct error *err)
+{
+    struct pool_info info;
+    struct stat st;
+
+    if (pool_info(pool->pool, &info, err) < 0)
+        return -1;
+    if (stat(pool->path, &st) < 0)
+        return fail_os(err, errno == ENOENT ? PLSM_ERROR_NOT_FOUND : PLSM_ERROR_IO, errno,
+                       "failed to look at the pool file");
+    pool->created_ns = info.created_ns;
+    pool->ring_size = info.ring_size;
+    pool->edge.last_stat = st;
+    pool->identity = hash_bytes(hash_u64(HASH_START, st.st_ino),
+                                (struct bytes){(const char *)info.uuid, sizeof info.uuid});
+    return 0;
+}
+
+static int make(struct mpools *pools, const char *name, struct mpool **ret, struct error *err)
+{
+    struct mpool *pool = calloc(1, sizeof *pool);
+
+    if (pool == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    pool->refs = 1;
+    pool->mount = pools->mount;
+    pthread_mutex_init(&pool->appends.lock, NULL);
+    pthread_mutex_init(&pool->edge.lock, NULL);
+    pool->appends.last = &pool->appends.first;
+    pool->edge.tail = UINT64_MAX;
+    pool->name = strdup(name);
+    pool->path = pools_path(pools->mount, name);
+    if (pool->name == NULL || pool->path == NULL) {
+        (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        goto drop;
+    }
+    if (open_pool(pool, pools->mount->read_only, err) < 0 || describe(pool, err) < 0)
+        goto drop;
+    *ret = pool;
+    return 0;
+
+drop:
+    destroy(pool);
+    return -1;
+}
+
+/* Only the loop opens pools, so no second entry of the name can appear between the look and the opening. */
+int pools_get(struct mpools *pools, const char *name, struct mpool **ret, struct error *err)
+{
+    struct mpool *pool = find(pools, name);
+
+    if (pool != NULL && mpool_alive(pool)) {
+        *ret = pool;
+        return 0;
+    }
+    mpool_unref(pool);
+    if (make(pools, name, &pool, err) < 0)
+        return -1;
+    pthread_mutex_lock(&pools->lock);
+    pool->next = *bucket_of(pools, name);
+    *bucket_of(pools, name) = pool;
+    pthread_mutex_unlock(&pools->lock);
+    *ret = pool;
+    return 0;
+}
+
+void pools_check(struct mpools *pools, const char *name)
+{
+    struct mpool *pool = find(pools, name);
+
+    if (pool == NULL)
+        return;
+    (void)mpool_alive(pool); /* wanted for the mark it sets */
+    mpool_unref(pool);
+}
+
+void mpool_stat(struct mpool *pool, struct stat *st)
+{
+    bool known = !atomic_load(&pool->gone) && stat(pool->path, st) == 0;
+
+    pthread_mutex_lock(&pool->edge.lock);
+    if (known)
+        pool->edge.last_stat = *st;
+    else
+        *st = pool->edge.last_stat;
+    pthread_mutex_unlock(&pool->edge.lock);
+}

@@ -1,0 +1,81 @@
+/*
+ * The pools that the mount has open: one handle for each, found by name, shared by all who use it.
+ *
+ * A pool that was deleted, or whose file was replaced, is another pool from then on: pools_get() makes a new
+ * entry, and whoever holds the old one finds `gone` set.  Entries live as long as somebody refers to them.
+ */
+#ifndef FS_POOLS_H
+#define FS_POOLS_H
+
+#include "mount.h"
+#include "pool/pool.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+struct waiter;
+struct write_job;
+
+struct mpool {
+    struct mpool *next; /* in the table; under the table's lock, as is refs */
+    unsigned refs;
+    struct mount *mount;
+    char *name, *path;
+    struct pool *pool;
+    bool writable;        /* opened for appending */
+    atomic_bool gone;     /* deleted or replaced: to be treated as not there */
+    uint64_t identity;    /* differs between pools of one name that follow each other */
+    uint64_t created_ns;
+    uint64_t ring_size;   /* bytes */
+    atomic_uint handles;  /* open files of this pool; rmdir looks */
+
+    struct {              /* under the waiters' lock */
+        struct waiter *first;
+        bool watched;       /* the waiting thread has it in its set ... */
+        uint64_t watch_pos; /* ... and wakes when the head passes this */
+        uint64_t linger_ns; /* and keeps it there until then although nobody waits */
+        bool listed;
+        struct mpool *next, *done_next;
+    } wait;
+
+    struct {              /* under lock */
+        pthread_mutex_t lock;
+        struct write_job *first, **last;
+        bool draining; /* a worker is at it */
+    } appends;
+
+    struct {              /* under lock: where the retained part is safe to show, see view.c */
+        pthread_mutex_t lock;
+        uint64_t tail, first_safe;
+        struct stat last_stat; /* for when the file is gone */
+    } edge;
+};
+
+struct mpools *pools_new(struct mount *m);
+void pools_free(struct mpools *pools);
+
+/* The pool of that name, opened if need be; a new reference.  NotFound and whatever pool_open() says. */
+int pools_get(struct mpools *pools, const char *name, struct mpool **ret, struct error *err);
+
+/* Looks at the disk only when the pool is one the mount knows: sets `gone` on it when it is. */
+void pools_check(struct mpools *pools, const char *name);
+
+struct mpool *mpool_ref(struct mpool *pool);
+void mpool_unref(struct mpool *pool);
+
+/* Is it there?  One look at the disk; sets `gone`. */
+bool mpool_alive(struct mpool *pool);
+
+/* The pool file's owner, group and mode; of a pool that is gone the last known ones. */
+void mpool_stat(struct mpool *pool, struct stat *st);
+
+/* DIR/NAME.plasmite; to be freed.  NULL when memory is gone. */
+char *pools_path(const struct mount *m, const char *name);
+
+static inline void mpool_cleanup(struct mpool **pool)
+{
+    mpool_unref(*pool);
+}
+#define auto_mpool __attribute__((cleanup(mpool_cleanup)))
+
+#endif

@@ -1,0 +1,54 @@
+#include "readme.h"
+
+static const char root_text[] =
+    "Every directory here is a pool: a ring of JSON messages that outlives its readers and writers.\n"
+    "\n"
+    "    mkdir ci                                 make a pool\n"
+    "    echo '{\"status\":\"green\"}' > ci/append    append a message\n"
+    "    cat ci/tail                              the last ten messages\n"
+    "    cat ci/follow                            new messages, for ever\n"
+    "    head -n1 ci/next                         wait for the next message\n"
+    "    rmdir ci                                 delete a pool that holds no messages\n"
+    "\n"
+    "Each pool has a README of its own.\n";
+
+static const char pool_text[] =
+    "A pool. One line is one message: {\"seq\":1,\"time\":\"...\",\"meta\":{\"tags\":[]},\"data\":{...}}\n"
+    "\n"
+    "    append            write JSON objects here; > and >> mean the same.  What is wrong is refused\n"
+    "                      by write(): look at the exit status.  Opened for reading and writing it\n"
+    "                      gives a receipt for each message.  Whole messages are copied as messages.\n"
+    "    tail  all         the last ten messages; all that are kept\n"
+    "    last/N            the last N\n"
+    "    from/SEQ seq/N    from that number on; exactly that one\n"
+    "    since/T           since/90s since/5m since/1h since/2d since/14:30 since/@1700000000\n"
+    "                      since/2026-03-04T05:06:07Z, or since/T1..T2\n"
+    "    follow  next      wait: new messages for ever; the next message only\n"
+    "    info  size        about the pool, as JSON; its size in bytes\n"
+    "\n"
+    "Directories in between change what is below them, in any order:\n"
+    "\n"
+    "    tag/NAME/...      only messages with this tag; tag/NAME/append gives it\n"
+    "    data/...          only the data, without the envelope; data/append takes objects as they are\n"
+    "    live/...          do not stop at the end, wait for more (live is not listed: it would stop grep -r)\n"
+    "\n"
+    "    cat live/since/1h             the last hour, then what comes\n"
+    "    cat live/seq/1234             wait until message 1234 is there\n"
+    "    cat tag/deploy/data/tail      what was deployed last\n"
+    "\n"
+    "In a name %2F is a slash and %25 a percent sign.  `jq` wants --unbuffered behind `follow`, mawk -W interactive.\n";
+
+static const char argument_text[] =
+    "Names below this directory are arguments, for example last/5, since/1h, from/100, seq/7 or tag/deploy.\n"
+    "They work although they are not listed.  The README of the pool says more.\n";
+
+static const char system_text[] = "About this mount. No pool can have a name that begins with a dot.\n";
+
+const char *readme_text(const struct place *place)
+{
+    if (place->in_argument)
+        return argument_text;
+    if (place->in_pool)
+        return pool_text;
+    return place->in_system ? system_text : root_text;
+}

@@ -1,0 +1,40 @@
+/*
+ * Finite files: a fixed run of messages (tail, all, last/, since/, from/, seq/), or bytes made when the name
+ * was looked up (README, info, size).
+ *
+ * A snapshot never changes.  Its content is not copied when it is opened but rendered when it is read;
+ * what is small is kept whole while open, and what is larger is copied in the background as soon as writers come near it,
+ * so that everybody who has it open reads it to its end.
+ *
+ *     snapshot_of_bytes() or snapshot_of_range()     at LOOKUP; lives with its node
+ *     snapshot_open() ... snapshot_read() ... snapshot_close()
+ */
+#ifndef FS_SNAPSHOT_H
+#define FS_SNAPSHOT_H
+
+#include "view.h"
+
+struct snapshot;
+
+/* Both return NULL when memory is gone; *bytes is taken over.  `lens` and `pool` get references of their own. */
+struct snapshot *snapshot_of_bytes(struct buf *bytes, uint64_t time_ns);
+struct snapshot *snapshot_of_range(struct mpool *pool, struct lens *lens, const struct range *range);
+void snapshot_unref(struct snapshot *snap);
+
+uint64_t snapshot_size(const struct snapshot *snap);
+uint64_t snapshot_time(const struct snapshot *snap);
+
+/* NotFound when its first message has been overwritten meanwhile: look the name up again. */
+enum view_result snapshot_open(struct snapshot *snap, enum view_patience patience,
+                               struct error *err);
+void snapshot_close(struct snapshot *snap);
+
+/*
+ * Bytes off .. off+n, all of them (fewer only at the end of the file).  They are at *ret, in *out if they had to be made.
+ * Io when they were overwritten before they could be copied.
+ */
+enum view_result snapshot_read(struct snapshot *snap, uint64_t off, size_t n,
+                               enum view_patience patience, struct buf *out, struct bytes *ret,
+                               struct error *err);
+
+#endif

@@ -1,0 +1,119 @@
+#include "stale.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+/* realpath(), also of a mount whose daemon is dead: then its parent's path and its own name. */
+static char *absolute(const char *point)
+{
+    char *path = realpath(point, NULL), *joined = NULL;
+    auto_free char *for_dir = NULL, *for_base = NULL, *dir = NULL;
+
+    if (path != NULL || errno != ENOTCONN)
+        return path;
+    for_dir = strdup(point);
+    for_base = strdup(point);
+    if (for_dir == NULL || for_base == NULL)
+        return NULL;
+    dir = realpath(dirname(for_dir), NULL);
+    if (dir == NULL || asprintf(&joined, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, basename(for_base)) < 0)
+        return NULL;
+    return joined;
+}
+
+/* mountinfo writes blanks and backslashes as three octal digits. */
+static void unescape(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0'; from++) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != '\0' && from[3] != '\0') {
+            *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 3;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+}
+
+/* Is a mount of ours there, as the last of what is mounted at the path? */
+static bool is_ours(const char *point)
+{
+    auto_file FILE *file = fopen("/proc/self/mountinfo", "re");
+    auto_free char *line = NULL;
+    size_t cap = 0;
+    bool ours = false;
+
+    while (file != NULL && getline(&line, &cap, file) > 0) {
+        auto_free char *at = NULL;
+        const char *rest = strstr(line, " - ");
+        char *root;
+
+        if (rest == NULL || sscanf(line, "%*s %*s %*s %ms %ms", &root, &at) != 2)
+            continue;
+        free(root);
+        unescape(at);
+        if (strcmp(at, point) == 0)
+            ours = strncmp(rest, " - fuse.plasmite ", 17) == 0;
+    }
+    return ours;
+}
+
+static int let_go(const char *point, struct error *err)
+{
+    char name[] = "fusermount3", flags[] = "-uzq";
+    char *argv[] = {name, flags, (char *)point, NULL};
+    pid_t pid;
+    int status;
+
+    if (umount2(point, MNT_DETACH) == 0)
+        return 0;
+    if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) == 0 &&
+        waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    (void)fail(err, PLSM_ERROR_IO, "a dead mount at '%s' cannot be unmounted", point);
+    return fail_hint(err, "Try `fusermount3 -uz %s`.", point);
+}
+
+static int no_such_point(const char *point, int os_errno, struct error *err)
+{
+    if (os_errno != ENOENT && os_errno != ENOTDIR)
+        return fail_os(err, PLSM_ERROR_IO, os_errno, "cannot look at the mount point '%s'", point);
+    (void)fail(err, PLSM_ERROR_NOT_FOUND, "mount point '%s' does not exist", point);
+    return fail_hint(err, "Create it with `mkdir %s`.", point);
+}
+
+int stale_prepare(const char *point, char **ret_point, struct error *err)
+{
+    auto_free char *path = absolute(point);
+    struct stat st;
+
+    if (path == NULL)
+        return no_such_point(point, errno, err);
+    if (is_ours(path)) {
+        if (stat(path, &st) == 0 || errno != ENOTCONN) {
+            (void)fail(err, PLSM_ERROR_ALREADY_EXISTS, "pools are already mounted at '%s'", path);
+            return fail_hint(err, "Unmount it first: fusermount3 -u %s", path);
+        }
+        if (let_go(path, err) < 0)
+            return -1;
+    }
+    if (stat(path, &st) < 0)
+        return no_such_point(point, errno, err);
+    if (!S_ISDIR(st.st_mode))
+        return fail(err, PLSM_ERROR_USAGE, "mount point '%s' is not a directory", point);
+    *ret_point = path;
+    path = NULL;
+    return 0;
+}

@@ -1,0 +1,528 @@
+/*
+ * Files that go on: follow, next, live/...
+ *
+ * Where a stream begins is fixed when it is opened.  A read gives as many whole messages as fit; when there is none it is
+ * parked (waiters.h) and answered later, by whichever thread finds one.  f_pos counts the bytes delivered; the
+ * last 16 KiB are kept, so that a program may seek back into what it has just read, as head and shells do.
+ */
+#include "handle.h"
+#include "status.h"
+#include "waiters.h"
+#include "work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#define WINDOW_BYTES (16 * 1024)
+#define KEEP_MIN (64 * 1024) /* bytes: a message above this counts against HELD_MAX while it is delivered in pieces */
+
+/*
+ * The kernel follows a full answer to a part of a large read() with another READ, which could then block with data in
+ * hand.  So large requests are never filled.
+ */
+#define LARGE_READ (512 * 1024)
+
+struct reader {
+    struct handle handle;
+    pthread_mutex_t lock; /* for all below */
+    struct cursor at;
+    uint64_t from;        /* numbers below are passed over */
+    uint64_t only;        /* the one number wanted; 0: any */
+    bool one;             /* ends after one message */
+    bool ended;
+    struct time_cache cache;
+    struct buf store;
+    struct buf ready;     /* lines made and not yet delivered: ready_at .. */
+    size_t ready_at, counted;
+    uint64_t pos;         /* f_pos of the next byte */
+    char *window;         /* WINDOW_BYTES, made with the first read */
+    size_t window_n;
+    struct waiter poll_waiter;
+    struct fuse_pollhandle *ph;
+    bool poll_parked;
+    struct work scan;     /* for a poll that must look far */
+    bool scanning;
+};
+
+/* A read that cannot be answered at once. */
+struct parked {
+    struct waiter waiter;
+    struct work work;
+    struct reader *reader;
+    size_t size;
+    off_t off;
+};
+
+#define CONTAINER(p, type, field) ((type *)((char *)(p)-offsetof(type, field)))
+
+static struct mpool *pool_of(const struct reader *r)
+{
+    return r->handle.node->pool;
+}
+
+static void drop_ready(struct reader *r)
+{
+    buf_clear(&r->ready);
+    r->ready_at = 0;
+    if (r->counted == 0)
+        return;
+    mount_unhold(r->handle.m, r->counted);
+    r->counted = 0;
+    buf_done(&r->ready);
+    r->ready = BUF_INIT;
+}
+
+/* Is the message worth a closer look?  Tags can be ruled out by their absence alone. */
+static bool passes(const struct reader *r, const struct frame_view *view)
+{
+    if (view->seq < r->from)
+        return false;
+    return r->handle.node->place.lens->n_tags == 0 || view->tags_len > 0;
+}
+
+static int check_room(struct reader *r, uint64_t length, struct error *err)
+{
+    if (length <= KEEP_MIN)
+        return 0;
+    if (!mount_hold(r->handle.m, length)) {
+        (void)fail_os(err, PLSM_ERROR_IO, ENOMEM, "too many large messages are being read at once");
+        return -1;
+    }
+    r->counted += length;
+    return 0;
+}
+
+/* Takes one message that peeking found; made into a line if it matches. */
+static enum cursor_result take(struct reader *r, uint64_t length, struct error *err)
+{
+    const struct lens *lens = r->handle.node->place.lens;
+    struct message message;
+    enum cursor_result result;
+
+    if (check_room(r, length, err) < 0)
+        return CURSOR_FAILED;
+    result = cursor_next(pool_of(r)->pool, &r->at, &r->store, &message, err);
+    if (result != CURSOR_MESSAGE || !lens_match(lens, message.tags))
+        return result;
+    if (lens_render(lens, &message, &r->cache, &r->ready) < 0) {
+        (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return CURSOR_FAILED;
+    }
+    r->ended = r->one;
+    return CURSOR_MESSAGE;
+}
+
+static int missed(struct reader *r, struct error *err)
+{
+    if (r->only == 0 || r->at.seq <= r->only)
+        return 0;
+    (void)fail(err, PLSM_ERROR_RETENTION_GAP, "message was overwritten before it was read");
+    return fail_seq(err, r->only);
+}
+
+/* What became of trying to make lines. */
+enum filled { FILL_READY, FILL_NOTHING, FILL_LATER, FILL_FAILED };
+
+/* Makes lines of whole messages up to `max` bytes, at least one when there is one.  Under lock. */
+static enum filled fill(struct reader *r, size_t max, struct error *err)
+{
+    const struct lens *lens = r->handle.node->place.lens;
+    enum cursor_result result = CURSOR_MESSAGE;
+    unsigned looked = 0;
+
+    drop_ready(r);
+    while (!r->ended && r->ready.n < max) {
+        struct frame_view view;
+
+        result = cursor_peek(pool_of(r)->pool, &r->at, &view, err);
+        if (result == CURSOR_GAP && missed(r, err) < 0)
+            result = CURSOR_FAILED;
+        if (result == CURSOR_GAP)
+            continue;
+        if (result != CURSOR_MESSAGE)
+            break;
+        uint64_t length = lens_length(lens, view.seq, view.tags_len, view.data_len);
+        if (r->ready.n > 0 && r->ready.n + length > max)
+            break;
+        if (passes(r, &view))
+            result = take(r, length, err);
+        else
+            cursor_skip(&r->at, &view);
+        if (result == CURSOR_FAILED)
+            break;
+        if (r->only != 0 && r->at.seq > r->only)
+            r->ended = true; /* that was the one, whether it matched or not */
+        if (++looked >= VIEW_QUICK_MESSAGES && r->ready.n == 0)
+            return FILL_LATER;
+    }
+    if (r->ready.n > 0)
+        return FILL_READY; /* an error comes back with the next read */
+    return result == CURSOR_FAILED ? FILL_FAILED : FILL_NOTHING;
+}
+
+/* Remembers the last bytes delivered, for those who seek back. */
+static void remember(struct reader *r, const char *p, size_t n)
+{
+    if (r->window == NULL)
+        r->window = malloc(WINDOW_BYTES);
+    if (r->window == NULL)
+        return;
+    if (n >= WINDOW_BYTES) {
+        memcpy(r->window, p + n - WINDOW_BYTES, WINDOW_BYTES);
+        r->window_n = WINDOW_BYTES;
+        return;
+    }
+    size_t keep = r->window_n < WINDOW_BYTES - n ? r->window_n : WINDOW_BYTES - n;
+    memmove(r->window, r->window + r->window_n - keep, keep);
+    memcpy(r->window + keep, p, n);
+    r->window_n = keep + n;
+}
+
+/* Delivers from what is ready. */
+static void deliver(struct reader *r, fuse_req_t req, size_t size)
+{
+    size_t n = r->ready.n - r->ready_at;
+    const char *p = r->ready.p + r->ready_at;
+
+    if (size > LARGE_READ)
+        size--;
+    if (n > size)
+        n = size;
+    remember(r, p, n);
+    r->ready_at += n;
+    r->pos += n;
+    fuse_reply_buf(req, p, n);
+    if (r->ready_at == r->ready.n)
+        drop_ready(r);
+}
+
+/* A read that does not begin where the last one ended.  True when it was answered here. */
+static bool read_elsewhere(struct reader *r, fuse_req_t req, size_t size, uint64_t off)
+{
+    uint64_t back;
+
+    if (off >= r->pos) {
+        if (off > r->pos)
+            r->window_n = 0;
+        r->pos = off; /* "now", wherever the program believes to be */
+        return false;
+    }
+    back = r->pos - off;
+    if (back > r->window_n)
+        fuse_reply_err(req, EINVAL);
+    else
+        fuse_reply_buf(req, r->window + r->window_n - back, back < size ? back : size);
+    return true;
+}
+
+/* FILL_READY: answered (with data, the end, or an error).  Otherwise the caller parks or goes on elsewhere. */
+static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint64_t off)
+{
+    struct error err = ERROR_INIT;
+    enum filled filled = FILL_READY;
+
+    pthread_mutex_lock(&r->lock);
+    if (read_elsewhere(r, req, size, off)) {
+        pthread_mutex_unlock(&r->lock);
+        return FILL_READY;
+    }
+    if (r->ready_at == r->ready.n)
+        filled = fill(r, size > LARGE_READ ? size - 1 : size, &err);
+    if (filled == FILL_READY) {
+        deliver(r, req, size);
+    } else if (filled == FILL_FAILED) {
+        fuse_reply_err(req, status_errno(&err, DOOR_READER));
+        filled = FILL_READY;
+    } else if (filled == FILL_NOTHING && r->ended) {
+        fuse_reply_buf(req, NULL, 0);
+        filled = FILL_READY;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return filled;
+}
+
+static void forget_parked(struct parked *parked)
+{
+    handle_unref(&parked->reader->handle);
+    free(parked);
+}
+
+static void read_on(struct parked *parked, enum filled filled);
+
+/* A worker looks on where the loop may not. */
+static void look_far(struct work *work)
+{
+    struct parked *parked = CONTAINER(work, struct parked, work);
+    struct reader *r = parked->reader;
+    enum filled filled;
+
+    while ((filled = try_read(r, parked->waiter.req, parked->size, (uint64_t)parked->off)) ==
+               FILL_LATER &&
+           !atomic_load(&r->handle.m->stopping))
+        sched_yield();
+    read_on(parked, filled == FILL_LATER ? FILL_NOTHING : filled);
+}
+
+/* Parks again, or lets go of a read that was answered. */
+static void read_on(struct parked *parked, enum filled filled)
+{
+    struct reader *r = parked->reader;
+
+    switch (filled) {
+    case FILL_LATER:
+        parked->work.run = look_far;
+        workers_submit(r->handle.m->workers, &parked->work);
+        break;
+    case FILL_NOTHING:
+        pthread_mutex_lock(&r->lock);
+        parked->waiter.pos = r->at.pos;
+        pthread_mutex_unlock(&r->lock);
+        waiters_park(r->handle.m, &parked->waiter);
+        break;
+    case FILL_READY:
+    case FILL_FAILED:
+        forget_parked(parked);
+        break;
+    }
+}
+
+static void wake_read(struct waiter *waiter, enum wake_reason reason)
+{
+    struct parked *parked = CONTAINER(waiter, struct parked, waiter);
+
+    switch (reason) {
+    case WAKE_LOOK:
+        read_on(parked, try_read(parked->reader, waiter->req, parked->size, (uint64_t)parked->off));
+        return;
+    case WAKE_INTERRUPT:
+    case WAKE_EXPIRED:
+        fuse_reply_err(waiter->req, EINTR);
+        break;
+    case WAKE_STOP:
+        fuse_reply_err(waiter->req, ECONNABORTED);
+        break;
+    }
+    forget_parked(parked);
+}
+
+static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
+                        const struct fuse_file_info *fi)
+{
+    struct reader *r = (struct reader *)h;
+    struct parked *parked;
+    enum filled filled;
+
+    /* Without an owner it is for the page cache (splice, mmap): those programs then use read(2). */
+    if (fi->lock_owner == 0) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    filled = try_read(r, req, size, (uint64_t)off);
+    if (filled == FILL_READY)
+        return;
+    if (filled == FILL_NOTHING && (fi->flags & O_NONBLOCK) != 0) {
+        fuse_reply_err(req, EAGAIN);
+        return;
+    }
+    parked = calloc(1, sizeof *parked);
+    if (parked == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    handle_ref(h);
+    parked->reader = r;
+    parked->size = size;
+    parked->off = off;
+    parked->waiter.pool = pool_of(r);
+    parked->waiter.req = req;
+    parked->waiter.wake = wake_read;
+    waiters_interruptible(h->m, &parked->waiter);
+    read_on(parked, filled);
+}
+
+/* --- poll --- */
+
+static void wake_poll(struct waiter *waiter, enum wake_reason reason)
+{
+    struct reader *r = CONTAINER(waiter, struct reader, poll_waiter);
+    struct fuse_pollhandle *ph;
+
+    (void)reason; /* news or the end: the poller asks again and is told */
+    pthread_mutex_lock(&r->lock);
+    ph = r->ph;
+    r->ph = NULL;
+    r->poll_parked = false;
+    pthread_mutex_unlock(&r->lock);
+    if (ph != NULL) {
+        fuse_lowlevel_notify_poll(ph);
+        fuse_pollhandle_destroy(ph);
+    }
+    handle_unref(&r->handle);
+}
+
+static void tell_if_ready(struct reader *r)
+{
+    bool ready;
+
+    pthread_mutex_lock(&r->lock);
+    ready = r->ready_at < r->ready.n || r->ended;
+    pthread_mutex_unlock(&r->lock);
+    if (ready && waiters_cancel(r->handle.m, &r->poll_waiter))
+        wake_poll(&r->poll_waiter, WAKE_LOOK);
+}
+
+/* Looks for a match far away, so that a poller learns of it; then takes the place of a message that came. */
+static void scan(struct work *work)
+{
+    struct reader *r = CONTAINER(work, struct reader, scan);
+    enum filled filled = FILL_LATER;
+
+    while (filled == FILL_LATER && !atomic_load(&r->handle.m->stopping)) {
+        pthread_mutex_lock(&r->lock);
+        filled = r->ready_at < r->ready.n ? FILL_READY : fill(r, 1, NULL);
+        if (filled != FILL_LATER)
+            r->scanning = false;
+        pthread_mutex_unlock(&r->lock);
+        sched_yield();
+    }
+    tell_if_ready(r);
+    handle_unref(&r->handle);
+}
+
+/* Is there something to read?  Under lock.  *ret_scan: only a worker can tell. */
+static unsigned readable(struct reader *r, bool *ret_scan)
+{
+    enum filled filled = FILL_READY;
+    unsigned events = 0;
+
+    if (r->ready_at == r->ready.n && !r->ended && !r->scanning)
+        filled = fill(r, 1, NULL);
+    *ret_scan = filled == FILL_LATER;
+    if (r->ready_at < r->ready.n || r->ended || filled == FILL_FAILED)
+        events = POLLIN | POLLRDNORM;
+    if (atomic_load(&pool_of(r)->gone) || filled == FILL_FAILED)
+        events |= POLLHUP;
+    return events;
+}
+
+/* A message behind all there are now is news, also to somebody who was told of earlier ones (EPOLLET). */
+static uint64_t news_from(struct reader *r, unsigned events)
+{
+    struct pool_bounds bounds;
+
+    if (events == 0 || pool_bounds(pool_of(r)->pool, &bounds, NULL) < 0 || bounds.head < r->at.pos)
+        return r->at.pos;
+    return bounds.head;
+}
+
+static void reader_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
+{
+    struct reader *r = (struct reader *)h;
+    struct fuse_pollhandle *replaced;
+    bool far, park, scanned;
+    unsigned events;
+
+    pthread_mutex_lock(&r->lock);
+    scanned = r->scanning;
+    events = readable(r, &far);
+    replaced = ph == NULL ? NULL : r->ph;
+    if (ph != NULL)
+        r->ph = ph;
+    park = ph != NULL && !r->poll_parked && (events & POLLHUP) == 0;
+    if (park) {
+        r->poll_parked = true;
+        r->poll_waiter.pool = pool_of(r);
+        r->poll_waiter.pos = news_from(r, events);
+        handle_ref(h);
+    }
+    if (far && !r->scanning) {
+        r->scanning = true;
+        handle_ref(h);
+    } else {
+        far = false;
+    }
+    pthread_mutex_unlock(&r->lock);
+
+    fuse_reply_poll(req, events);
+    if (replaced != NULL)
+        fuse_pollhandle_destroy(replaced);
+    if (park)
+        waiters_park(h->m, &r->poll_waiter);
+    if (scanned)
+        tell_if_ready(r); /* the worker may have ended before there was anybody to tell */
+    if (far)
+        workers_submit(h->m->workers, &r->scan);
+}
+
+static void reader_release(struct handle *h)
+{
+    struct reader *r = (struct reader *)h;
+
+    if (waiters_cancel(h->m, &r->poll_waiter))
+        handle_unref(h);
+}
+
+static void reader_destroy(struct handle *h)
+{
+    struct reader *r = (struct reader *)h;
+
+    if (r->ph != NULL)
+        fuse_pollhandle_destroy(r->ph);
+    drop_ready(r);
+    buf_done(&r->ready);
+    buf_done(&r->store);
+    free(r->window);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+static const struct handle_ops reader_ops = {
+    .read = reader_read,
+    .poll = reader_poll,
+    .release = reader_release,
+    .destroy = reader_destroy,
+};
+
+int reader_open(struct mount *m, struct node *node, enum view_patience patience,
+                struct handle **ret, uint32_t *open_flags, bool *later)
+{
+    struct error err = ERROR_INIT;
+    struct place place = node->place; /* times mean now, not when the name was looked up */
+    struct cursor at;
+    struct reader *r;
+
+    if (place.kind == PLACE_SINCE &&
+        parse_time_range(bytes_of(node->name), clock_real_ns(), &place.from_ns, &place.until_ns,
+                         NULL) < 0)
+        return EINVAL;
+    switch (view_start(m, node->pool, &place, patience, &at, &err)) {
+    case VIEW_LATER:
+        *later = true;
+        return 0;
+    case VIEW_FAILED:
+        return status_errno(&err, DOOR_READER);
+    case VIEW_OK:
+        break;
+    }
+    if (place.kind == PLACE_SEQ && at.seq > place.n)
+        return ENOENT; /* it was here, and is no more */
+    r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return ENOMEM;
+    handle_init(&r->handle, &reader_ops, m, node);
+    pthread_mutex_init(&r->lock, NULL);
+    r->at = at;
+    r->from = place.kind == PLACE_FROM || place.kind == PLACE_SEQ ? place.n : 0;
+    r->only = place.kind == PLACE_SEQ ? place.n : 0;
+    r->one = place.kind == PLACE_NEXT || place.kind == PLACE_SEQ;
+    r->poll_waiter.wake = wake_poll;
+    r->scan.run = scan;
+    /* Neither NONSEEKABLE nor STREAM: head and cp seek. */
+    *open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+    *ret = &r->handle;
+    return 0;
+}

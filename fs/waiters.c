@@ -1,0 +1,391 @@
+#include "waiters.h"
+
+#include "base/units.h"
+
+#include <stdlib.h>
+
+#define TICK_NS (250 * NS_PER_MS)   /* look again at least this often while anybody is parked */
+#define LINGER_NS (250 * NS_PER_MS) /* keep watching: whoever was served will soon be back */
+
+struct waiters {
+    struct mount *mount;
+    pthread_mutex_t lock;
+    pthread_t thread;
+    bool started;
+    uint32_t control;    /* changed to make the thread look at the lists again */
+    uint64_t last_id;
+    struct mpool *pools; /* those with waiters, or lingering; the list holds a reference to each */
+    /* Of the thread alone: what it waits for. */
+    struct pool **set;
+    struct mpool **set_of;
+    uint64_t *seen;
+    size_t n, cap;
+};
+
+struct waiters *waiters_new(struct mount *m)
+{
+    struct waiters *waiters = calloc(1, sizeof *waiters);
+
+    if (waiters == NULL)
+        return NULL;
+    waiters->mount = m;
+    pthread_mutex_init(&waiters->lock, NULL);
+    return waiters;
+}
+
+/* Under lock, as the next two. */
+static void insert(struct waiter *waiter)
+{
+    struct waiter **first = &waiter->pool->wait.first;
+
+    waiter->next = *first;
+    waiter->prev = first;
+    waiter->interrupted = false;
+    if (*first != NULL)
+        (*first)->prev = &waiter->next;
+    *first = waiter;
+    waiter->parked = true;
+}
+
+static void take_out(struct waiter *waiter)
+{
+    *waiter->prev = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->prev = waiter->prev;
+    waiter->parked = waiter->armed = false;
+}
+
+static struct waiter *find_id(const struct mpool *pool, uint64_t id)
+{
+    struct waiter *waiter = pool->wait.first;
+
+    while (waiter != NULL && waiter->id != id)
+        waiter = waiter->next;
+    return waiter;
+}
+
+bool waiters_cancel(struct mount *m, struct waiter *waiter)
+{
+    struct waiters *waiters = m->waiters;
+    bool parked;
+
+    pthread_mutex_lock(&waiters->lock);
+    parked = waiter->parked;
+    if (parked)
+        take_out(waiter);
+    pthread_mutex_unlock(&waiters->lock);
+    return parked;
+}
+
+/* Called by libfuse, see above: everything goes by the number. */
+static void interrupted(fuse_req_t req, void *data)
+{
+    struct mount *m = fuse_req_userdata(req);
+    struct waiters *waiters = m->waiters;
+    struct waiter *waiter = NULL;
+
+    pthread_mutex_lock(&waiters->lock);
+    for (struct mpool *pool = waiters->pools; pool != NULL && waiter == NULL;
+         pool = pool->wait.next)
+        waiter = find_id(pool, (uint64_t)(uintptr_t)data);
+    if (waiter != NULL && !waiter->armed) {
+        waiter->interrupted = true; /* somebody is parking it and will see this */
+        waiter = NULL;
+    }
+    if (waiter != NULL)
+        take_out(waiter);
+    pthread_mutex_unlock(&waiters->lock);
+    if (waiter != NULL)
+        waiter->wake(waiter, WAKE_INTERRUPT);
+}
+
+void waiters_interruptible(struct mount *m, struct waiter *waiter)
+{
+    struct waiters *waiters = m->waiters;
+
+    pthread_mutex_lock(&waiters->lock);
+    waiter->id = ++waiters->last_id;
+    pthread_mutex_unlock(&waiters->lock);
+    waiter->since_ns = clock_mono_ns();
+    /* When it is interrupted already, parking will notice; registering would answer it in here, under its own lock. */
+    if (!fuse_req_interrupted(waiter->req))
+        fuse_req_interrupt_func(waiter->req, interrupted, (void *)(uintptr_t)waiter->id);
+}
+
+/* Puts the pool on the list of those watched, which then holds a reference.  Under lock. */
+static bool list_pool(struct waiters *waiters, struct mpool *pool)
+{
+    if (pool->wait.listed)
+        return false;
+    pool->wait.listed = true;
+    pool->wait.watched = false;
+    pool->wait.next = waiters->pools;
+    waiters->pools = pool;
+    return true;
+}
+
+/*
+ * Makes a parked waiter fair game.  Until then nobody takes it, so its request is still there to be asked; an
+ * interrupt that came before the question shows in the answer, a later one finds the waiter and leaves a mark.
+ */
+static bool arm(struct waiters *waiters, struct waiter *waiter)
+{
+    bool interrupted_before = waiter->req != NULL && fuse_req_interrupted(waiter->req);
+    enum wake_reason reason = WAKE_LOOK;
+
+    pthread_mutex_lock(&waiters->lock);
+    if (atomic_load(&waiters->mount->stopping))
+        reason = WAKE_STOP;
+    else if (interrupted_before || waiter->interrupted)
+        reason = WAKE_INTERRUPT;
+    if (reason == WAKE_LOOK)
+        waiter->armed = true;
+    else
+        take_out(waiter);
+    pthread_mutex_unlock(&waiters->lock);
+    if (reason != WAKE_LOOK)
+        waiter->wake(waiter, reason);
+    return reason == WAKE_LOOK;
+}
+
+void waiters_park(struct mount *m, struct waiter *waiter)
+{
+    struct waiters *waiters = m->waiters;
+    struct mpool *pool = mpool_ref(waiter->pool); /* for the list, or until we are done */
+    uint64_t pos = waiter->pos;
+    bool listed_now, unwatched;
+
+    pthread_mutex_lock(&waiters->lock);
+    if (waiter->id == 0)
+        waiter->id = ++waiters->last_id;
+    insert(waiter);
+    listed_now = list_pool(waiters, pool);
+    pool->wait.linger_ns = clock_mono_ns() + LINGER_NS;
+    unwatched = !pool->wait.watched || pool->wait.watch_pos > pos;
+    pthread_mutex_unlock(&waiters->lock);
+
+    if (arm(waiters, waiter)) {
+        if (unwatched)
+            pool_wake_control(&waiters->control);
+        if (pool_ready(pool->pool, pos))
+            waiters_kick(m, pool);
+    }
+    if (!listed_now)
+        mpool_unref(pool);
+}
+
+enum pick { PICK_READY, PICK_EXPIRED, PICK_ALL };
+
+static bool picked(struct waiters *waiters, const struct waiter *waiter, enum pick pick)
+{
+    uint64_t limit_ns = waiters->mount->park_limit_ns;
+
+    if (!waiter->armed)
+        return false;
+    switch (pick) {
+    case PICK_READY:
+        return atomic_load(&waiter->pool->gone) || pool_ready(waiter->pool->pool, waiter->pos);
+    case PICK_EXPIRED:
+        return limit_ns > 0 && waiter->req != NULL && clock_mono_ns() - waiter->since_ns > limit_ns;
+    case PICK_ALL:
+        break;
+    }
+    return true;
+}
+
+/* The list has the latest in front, and each one moved goes in front again: they are woken in the order they came. */
+static void wake_some(struct waiters *waiters, struct mpool *pool, enum pick pick,
+                      enum wake_reason reason)
+{
+    struct waiter *woken = NULL, *next;
+
+    pthread_mutex_lock(&waiters->lock);
+    for (struct waiter *waiter = pool->wait.first; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (!picked(waiters, waiter, pick))
+            continue;
+        take_out(waiter);
+        waiter->next = woken;
+        woken = waiter;
+    }
+    pthread_mutex_unlock(&waiters->lock);
+    for (; woken != NULL; woken = next) {
+        next = woken->next;
+        woken->wake(woken, reason);
+    }
+}
+
+void waiters_kick(struct mount *m, struct mpool *pool)
+{
+    wake_some(m->waiters, pool, PICK_READY, WAKE_LOOK);
+}
+
+static int make_room(struct waiters *waiters)
+{
+    size_t cap = waiters->cap == 0 ? 64 : waiters->cap * 2;
+    void *set = realloc(waiters->set, cap * sizeof *waiters->set);
+
+    if (set != NULL)
+        waiters->set = set;
+    void *set_of = realloc(waiters->set_of, cap * sizeof *waiters->set_of);
+    if (set_of != NULL)
+        waiters->set_of = set_of;
+    void *seen = realloc(waiters->seen, cap * sizeof *waiters->seen);
+    if (seen != NULL)
+        waiters->seen = seen;
+    if (set == NULL || set_of == NULL || seen == NULL)
+        return -1;
+    waiters->cap = cap;
+    return 0;
+}
+
+/* From where on news of this pool matter: the least of its waiters, or its end when it only lingers. */
+static bool watch_from(const struct mpool *pool, uint64_t *ret)
+{
+    struct pool_bounds bounds;
+
+    *ret = UINT64_MAX;
+    for (const struct waiter *waiter = pool->wait.first; waiter != NULL; waiter = waiter->next)
+        if (waiter->pos < *ret)
+            *ret = waiter->pos;
+    if (pool->wait.first != NULL)
+        return true;
+    if (atomic_load(&pool->gone) || pool_bounds(pool->pool, &bounds, NULL) < 0)
+        return false;
+    *ret = bounds.head;
+    return true;
+}
+
+/* Fills the set; pools that nobody needs any more go to *ret_done.  Returns when to look again. */
+static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
+{
+    struct mpool **at = &waiters->pools, *pool;
+    uint64_t now = clock_mono_ns(), deadline = UINT64_MAX, from;
+
+    waiters->n = 0;
+    while ((pool = *at) != NULL) {
+        if ((pool->wait.first == NULL && now > pool->wait.linger_ns) || !watch_from(pool, &from)) {
+            *at = pool->wait.next;
+            pool->wait.listed = false;
+            pool->wait.done_next = *ret_done; /* `next` may be used again as soon as the lock is free */
+            *ret_done = pool;
+            continue;
+        }
+        at = &pool->wait.next;
+        deadline = now + TICK_NS;
+        if (waiters->n == waiters->cap && make_room(waiters) < 0)
+            continue; /* looked at with every tick all the same */
+        pool->wait.watched = true;
+        pool->wait.watch_pos = from;
+        waiters->set[waiters->n] = pool->pool;
+        waiters->set_of[waiters->n] = pool;
+        waiters->seen[waiters->n++] = from;
+    }
+    return deadline;
+}
+
+static void unref_all(struct mpool *done)
+{
+    while (done != NULL) {
+        struct mpool *next = done->wait.done_next;
+
+        mpool_unref(done);
+        done = next;
+    }
+}
+
+/*
+ * The slow round: everything that a wake-up alone would miss.  Only this thread takes pools off the list, and new ones
+ * come in front, so the walk needs the lock only to begin.
+ */
+static void tick(struct waiters *waiters)
+{
+    struct mpool *pool;
+
+    pthread_mutex_lock(&waiters->lock);
+    pool = waiters->pools;
+    pthread_mutex_unlock(&waiters->lock);
+    for (; pool != NULL; pool = pool->wait.next) {
+        (void)mpool_alive(pool); /* marks it when it is not; those who wait then find out */
+        wake_some(waiters, pool, PICK_READY, WAKE_LOOK);
+        wake_some(waiters, pool, PICK_EXPIRED, WAKE_EXPIRED);
+    }
+}
+
+static void serve_ready(struct waiters *waiters)
+{
+    for (size_t i = 0; i < waiters->n; i++)
+        if (pool_ready(waiters->set[i], waiters->seen[i]))
+            wake_some(waiters, waiters->set_of[i], PICK_READY, WAKE_LOOK);
+}
+
+static void unwatch(struct waiters *waiters)
+{
+    pthread_mutex_lock(&waiters->lock);
+    for (size_t i = 0; i < waiters->n; i++)
+        waiters->set_of[i]->wait.watched = false;
+    pthread_mutex_unlock(&waiters->lock);
+}
+
+static void *wait_for_all(void *arg)
+{
+    struct waiters *waiters = arg;
+    uint64_t last_tick = clock_mono_ns();
+
+    while (!atomic_load(&waiters->mount->stopping)) {
+        struct mpool *done = NULL;
+        uint32_t control = __atomic_load_n(&waiters->control, __ATOMIC_ACQUIRE);
+        uint64_t deadline;
+
+        pthread_mutex_lock(&waiters->lock);
+        deadline = gather(waiters, &done);
+        pthread_mutex_unlock(&waiters->lock);
+        unref_all(done);
+        (void)pool_wait(waiters->set, waiters->seen, waiters->n, deadline, &waiters->control,
+                        control);
+        unwatch(waiters);
+        serve_ready(waiters);
+        if (clock_mono_ns() - last_tick >= TICK_NS) {
+            tick(waiters);
+            last_tick = clock_mono_ns();
+        }
+    }
+    return NULL;
+}
+
+int waiters_start(struct waiters *waiters)
+{
+    waiters->started = pthread_create(&waiters->thread, NULL, wait_for_all, waiters) == 0;
+    return waiters->started ? 0 : -1;
+}
+
+void waiters_stop(struct waiters *waiters)
+{
+    struct mpool *pool;
+
+    pool_wake_control(&waiters->control);
+    if (waiters->started)
+        pthread_join(waiters->thread, NULL);
+    waiters->started = false;
+    pthread_mutex_lock(&waiters->lock);
+    pool = waiters->pools;
+    pthread_mutex_unlock(&waiters->lock);
+    for (; pool != NULL; pool = pool->wait.next)
+        wake_some(waiters, pool, PICK_ALL, WAKE_STOP);
+}
+
+void waiters_free(struct waiters *waiters)
+{
+    if (waiters == NULL)
+        return;
+    for (struct mpool *pool = waiters->pools, *next; pool != NULL; pool = next) {
+        next = pool->wait.next;
+        pool->wait.listed = false;
+        mpool_unref(pool);
+    }
+    free(waiters->set);
+    free(waiters->set_of);
+    free(waiters->seen);
+    pthread_mutex_destroy(&waiters->lock);
+    free(waiters);
+}

@@ -1,0 +1,143 @@
+#include "watch.h"
+
+#include "base/units.h"
+#include "node.h"
+#include "pool/store.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#define ROUND_MS 1000     /* between looks for idle names */
+#define BATCH 1024        /* names or attributes told of at once */
+
+struct watch {
+    struct mount *mount;
+    pthread_t thread;
+    bool started;
+    int inotify, stop;
+};
+
+struct watch *watch_new(struct mount *m)
+{
+    struct watch *watch = calloc(1, sizeof *watch);
+
+    if (watch == NULL)
+        return NULL;
+    watch->mount = m;
+    watch->stop = eventfd(0, EFD_CLOEXEC);
+    watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch->inotify >= 0)
+        (void)inotify_add_watch(watch->inotify, m->dir,
+                                IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_ATTRIB |
+                                    IN_ONLYDIR);
+    return watch;
+}
+
+/* Attributes alone: an offset below zero leaves the cached content. */
+static void forget_attributes(struct mount *m, const struct mpool *pool)
+{
+    uint64_t ids[BATCH];
+    size_t n = nodes_below(m->nodes, pool, ids, BATCH);
+
+    for (size_t i = 0; i < n; i++)
+        (void)fuse_lowlevel_notify_inval_inode(m->session, ids[i], -1, 0);
+}
+
+/* Something happened to the file of a pool. */
+static void look_at(struct mount *m, const char *name, uint32_t mask)
+{
+    struct node *dirs[8];
+    size_t n = nodes_of_pool(m->nodes, name, dirs, 8);
+
+    for (size_t i = 0; i < n; i++) {
+        if (mpool_alive(dirs[i]->pool)) {
+            if ((mask & IN_ATTRIB) != 0)
+                forget_attributes(m, dirs[i]->pool);
+        } else if (node_announce(m->nodes, dirs[i])) {
+            (void)fuse_lowlevel_notify_inval_entry(m->session, FUSE_ROOT_ID, name, strlen(name));
+        }
+        node_unref(m->nodes, dirs[i]);
+    }
+}
+
+static void take_events(struct watch *watch)
+{
+    char buffer[16 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t n;
+
+    while ((n = read(watch->inotify, buffer, sizeof buffer)) > 0) {
+        const struct inotify_event *event;
+
+        for (char *p = buffer; p < buffer + n; p += sizeof *event + event->len) {
+            size_t length;
+
+            event = (const struct inotify_event *)p;
+            length = event->len == 0 ? 0 : strlen(event->name);
+            if (length <= sizeof POOL_SUFFIX - 1 || length > POOL_NAME_MAX + sizeof POOL_SUFFIX - 1 ||
+                strcmp(event->name + length - (sizeof POOL_SUFFIX - 1), POOL_SUFFIX) != 0)
+                continue;
+            char name[POOL_NAME_MAX + 1];
+            memcpy(name, event->name, length - (sizeof POOL_SUFFIX - 1));
+            name[length - (sizeof POOL_SUFFIX - 1)] = '\0';
+            look_at(watch->mount, name, event->mask);
+        }
+    }
+}
+
+static void forget_idle_names(struct mount *m)
+{
+    struct node *stale[BATCH];
+    size_t n;
+
+    do {
+        n = nodes_stale(m->nodes, clock_mono_ns(), stale, BATCH);
+        for (size_t i = 0; i < n; i++) {
+            (void)fuse_lowlevel_notify_inval_entry(m->session, stale[i]->parent->id, stale[i]->name,
+                                                   strlen(stale[i]->name));
+            node_unref(m->nodes, stale[i]);
+        }
+    } while (n == BATCH && !atomic_load(&m->stopping));
+}
+
+static void *run(void *arg)
+{
+    struct watch *watch = arg;
+    struct pollfd fds[2] = {{.fd = watch->stop, .events = POLLIN},
+                            {.fd = watch->inotify, .events = POLLIN}};
+
+    for (;;) {
+        int n = poll(fds, 2, ROUND_MS);
+
+        if (n > 0 && fds[0].revents != 0)
+            return NULL;
+        if (n > 0 && fds[1].revents != 0)
+            take_events(watch);
+        else
+            forget_idle_names(watch->mount);
+    }
+}
+
+int watch_start(struct watch *watch)
+{
+    watch->started = pthread_create(&watch->thread, NULL, run, watch) == 0;
+    return watch->started ? 0 : -1;
+}
+
+void watch_free(struct watch *watch)
+{
+    uint64_t one = 1;
+
+    if (watch == NULL)
+        return;
+    if (watch->started && write(watch->stop, &one, sizeof one) == sizeof one)
+        pthread_join(watch->thread, NULL);
+    if (watch->inotify >= 0)
+        close(watch->inotify);
+    if (watch->stop >= 0)
+        close(watch->stop);
+    free(watch);
+}
