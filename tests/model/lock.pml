@@ -255,7 +255,7 @@ life:
         do
         :: rounds > 0 ->
             acquire();
-            d_step { assert(!half_done); half_done = true };
+            atomic { assert(!half_done); half_done = true };
             release()
         :: rounds == 0 -> break
         od

@@ -118,6 +118,9 @@ inline sleep()
         if
 #ifdef BUG_WAIT_UNCOMPARED
         :: true -> asleep[me] = true
+#elif defined(BUG_COUNT)
+        :: head == seen -> asleep[me] = true /* the head is the futex, the count only says whether to wake */
+        :: else
 #else
         :: word == w -> asleep[me] = true
         :: else
