@@ -3,15 +3,15 @@
 #
 #     sh cli/quickstart.sh [MOUNTPOINT]
 #
-# Installs the missing packages, builds a release, mounts the pools of $PLASMITE_DIR (else ~/.plasmite/pools) at
-# MOUNTPOINT (else ~/plasmite), and lets one program wait for another through the mount. May be run again.
+# Installs the missing packages, builds a release, mounts the pools of ~/.plasmite/pools at MOUNTPOINT (else
+# ~/plasmite), and lets one program wait for another through the mount. May be run again.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
 . cli/packages.sh
 
 bin=$PWD/build/release/bin
-pools=${PLASMITE_DIR:-$HOME/.plasmite/pools}
+pools=$HOME/.plasmite/pools
 mnt=${1:-$HOME/plasmite}
 
 die() {
@@ -90,17 +90,17 @@ reader_has_mapped() {
 
 gate_through_commands() {
     echo "  \$ pls follow ci --tag green --one &              # a deploy script: waits until the tests are green"
-    "$bin/pls" --dir "$pools" follow ci --create --tag green --one --timeout 1m >"$shown" &
+    "$bin/pls" follow ci --create --tag green --one --timeout 1m >"$shown" &
     reader=$!
     wait_until reader_has_mapped || return 1
     echo "      (it waits, and costs nothing meanwhile)"
     echo "  \$ pls feed ci --tag red '{\"status\":\"red\"}'       # the test runner: not yet"
-    "$bin/pls" --dir "$pools" feed ci --tag red '{"status":"red"}' >/dev/null || return 1
+    "$bin/pls" feed ci --tag red '{"status":"red"}' >/dev/null || return 1
     sleep 1 # for those who watch
     kill -0 $reader 2>/dev/null || return 1
     echo "      (it still waits)"
     echo "  \$ pls feed ci --tag green '{\"status\":\"green\"}'   # the test runner: all tests passed"
-    "$bin/pls" --dir "$pools" feed ci --tag green '{"status":"green"}' >/dev/null || return 1
+    "$bin/pls" feed ci --tag green '{"status":"green"}' >/dev/null || return 1
     wait_until_gone || return 1
     echo "      (and follow goes on, having printed:)"
     sed 's/^/  /' "$shown"

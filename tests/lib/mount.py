@@ -124,9 +124,9 @@ class Case(unittest.TestCase):
         os.umask(0o022)
         self.dir = os.path.realpath(tempfile.mkdtemp(prefix="plasmite-fs-"))
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        self.pools = os.path.join(self.dir, "pools")
+        self.pools = os.path.join(self.dir, ".plasmite/pools")  # where the commands look, with this HOME
         self.mnt = os.path.join(self.dir, "mnt")
-        os.mkdir(self.pools)
+        os.makedirs(self.pools)
         os.mkdir(self.mnt)
         self.started = []
         self.daemon = None
@@ -187,7 +187,7 @@ class Case(unittest.TestCase):
 
     def environment(self):
         return dict(
-            os.environ, PATH=BIN + ":/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C", PLASMITE_DIR=self.pools, HOME=self.dir,
+            os.environ, PATH=BIN + ":/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C", HOME=self.dir,
             PYTHONDONTWRITEBYTECODE="1",
         )
 
