@@ -183,27 +183,28 @@ void bench_reap(pid_t child)
     waitpid(child, NULL, 0);
 }
 
-const char *bench_pool_make(const char *dir, const char *name, uint64_t size)
+struct bench_path bench_pool_make(const char *dir, const char *name, uint64_t size)
 {
     struct pool_options options = POOL_OPTIONS_INIT;
     struct error err = ERROR_INIT;
-    char *path;
+    struct bench_path path;
 
-    if (asprintf(&path, "%s/%s.plasmite", dir, name) < 0)
-        die("out of memory");
+    if ((size_t)snprintf(path.text, sizeof path.text, "%s/%s.plasmite", dir, name) >= sizeof path.text)
+        die("%s: a path too long", dir);
     options.size = size;
-    (void)unlink(path); /* of an earlier run */
-    if (pool_create(path, &options, &err) < 0)
+    (void)unlink(path.text); /* of an earlier run */
+    if (pool_create(path.text, &options, &err) < 0)
         die_error(&err);
     return path;
 }
 
-struct pool *bench_pool_open(const char *path)
+struct pool *bench_pool_open(const char *dir, const char *name, uint64_t size)
 {
+    struct bench_path path = bench_pool_make(dir, name, size);
     struct error err = ERROR_INIT;
     struct pool *pool;
 
-    if (pool_open(path, POOL_READ_WRITE, &pool, &err) < 0)
+    if (pool_open(path.text, POOL_READ_WRITE, &pool, &err) < 0)
         die_error(&err);
     return pool;
 }

@@ -55,9 +55,12 @@ void bench_pin(enum bench_place place);
 pid_t bench_fork(void);
 void bench_reap(pid_t child);
 
-/* A fresh pool at DIR/NAME.plasmite; its path. */
+/* A fresh pool at DIR/NAME.plasmite: its path; or opened for appending. */
+struct bench_path {
+    char text[4096];
+};
+struct bench_path bench_pool_make(const char *dir, const char *name, uint64_t size);
 struct pool;
-const char *bench_pool_make(const char *dir, const char *name, uint64_t size);
-struct pool *bench_pool_open(const char *path);
+struct pool *bench_pool_open(const char *dir, const char *name, uint64_t size);
 
 #endif

@@ -332,7 +332,7 @@ def file_system(path):
 def print_head(bench):
     print("%s, %d CPUs, Linux %s" % (cpu_model(), len(os.sched_getaffinity(0)), platform.release()))
     print("files in %s (%s), %d rounds%s, load %.1f" % (
-        bench.dir, file_system(bench.dir), bench.rounds, ", QUICK: the numbers mean little" if bench.quick else "",
+        bench.dir, file_system(bench.dir), bench.rounds, ", QUICK (little work, pools of 16 MiB at most): the numbers mean little" if bench.quick else "",
         os.getloadavg()[0]))
     print("Ratio: the share of the floor's speed reached, median (least..most of the rounds).")
     print("CPUs: threads of one lane on the same or on different CPUs as its line says; of the others the kernel decides.\n")

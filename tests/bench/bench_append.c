@@ -216,10 +216,12 @@ int main(int argc, char **argv)
         die("usage: bench_append single|batch DIR ROUNDS N BYTES");
     lane.bytes = bench_count(argv[5]);
     bench_docs_make(&lane.docs, lane.bytes);
-    lane.pool = bench_pool_open(bench_pool_make(argv[2], "append", POOL_BYTES));
+    lane.pool = bench_pool_open(argv[2], "append", POOL_BYTES);
     if (intake_new((struct bytes){NULL, 0}, 0, pool_message_max(lane.pool), 0, &lane.intake, &err) < 0)
         die_error(&err);
     floor_open(&lane.floor, argv[2], POOL_BYTES, lane.bytes);
     run(&lane, strcmp(argv[1], "batch") == 0, bench_count(argv[3]), bench_count(argv[4]));
+    intake_free(lane.intake);
+    pool_close(lane.pool);
     return 0;
 }

@@ -117,9 +117,9 @@ static pid_t start_program(const char *const argv[], int in, int out)
 
 static void start_ours(struct chain *chain, const char *program, const char *dir)
 {
-    const char *path = bench_pool_make(dir, "pipe", POOL_BYTES);
-    const char *feed[] = {program, "feed", path, NULL};
-    const char *follow[] = {program, "follow", "--jsonl", path, NULL};
+    struct bench_path path = bench_pool_make(dir, "pipe", POOL_BYTES);
+    const char *feed[] = {program, "feed", path.text, NULL};
+    const char *follow[] = {program, "follow", "--jsonl", path.text, NULL};
     int in[2], out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (null < 0)

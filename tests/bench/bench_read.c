@@ -163,7 +163,7 @@ static void open_lane(struct lane *lane, const char *dir, uint64_t size, size_t 
     lane->bytes = bytes;
     lane->random = 88172645463325252u;
     bench_docs_make(&lane->docs, bytes);
-    lane->pool = bench_pool_open(bench_pool_make(dir, "read", size));
+    lane->pool = bench_pool_open(dir, "read", size);
     fill(lane);
     if (buf_grow(&lane->store, bytes) < 0 ||
         pool_get(lane->pool, lane->bounds.oldest, &lane->store, &message, &err) < 0)
@@ -171,13 +171,29 @@ static void open_lane(struct lane *lane, const char *dir, uint64_t size, size_t 
     lane->oldest_ns = message.time_ns;
 }
 
-int main(int argc, char **argv)
+static void run(struct lane *lane, const char *name, size_t rounds, size_t n)
 {
-    static struct lane lane;
     static const struct {
         const char *name;
         double (*ours)(struct lane *, size_t), (*floor)(struct lane *, size_t);
     } lanes[] = {{"read", read_on, floor_in_order}, {"get", get, floor_random}, {"seek", seek, floor_random}};
+
+    for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
+        if (strcmp(name, lanes[i].name) != 0)
+            continue;
+        lanes[i].ours(lane, n); /* every page is mapped then */
+        for (size_t round = 0; round < rounds; round++) {
+            double floor = lanes[i].floor(lane, n);
+            bench_round(lanes[i].ours(lane, n), floor);
+        }
+        return;
+    }
+    die("%s: no such lane", name);
+}
+
+int main(int argc, char **argv)
+{
+    static struct lane lane;
 
     if (argc != 7)
         die("usage: bench_read read|get|seek|density DIR ROUNDS N BYTES SIZE");
@@ -185,19 +201,11 @@ int main(int argc, char **argv)
     open_lane(&lane, argv[2], size, bench_count(argv[5]));
     if (strcmp(argv[1], "density") == 0) {
         density(&lane, rounds, size);
-        return 0;
+    } else {
+        floor_open(&lane.floor, argv[2], size, lane.bytes);
+        fill_floor(&lane);
+        run(&lane, argv[1], rounds, n);
     }
-    floor_open(&lane.floor, argv[2], size, lane.bytes);
-    fill_floor(&lane);
-    for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
-        if (strcmp(argv[1], lanes[i].name) != 0)
-            continue;
-        lanes[i].ours(&lane, n); /* every page is mapped then */
-        for (size_t round = 0; round < rounds; round++) {
-            double floor = lanes[i].floor(&lane, n);
-            bench_round(lanes[i].ours(&lane, n), floor);
-        }
-        return 0;
-    }
-    die("%s: no such lane", argv[1]);
+    pool_close(lane.pool);
+    return 0;
 }

@@ -103,7 +103,7 @@ static void open_lines(struct line words[2], struct line pools[2], const char *d
     for (size_t i = 0; i < 2; i++) {
         words[i] = (struct line){.word = shared + 64 * i};
         pools[i] = (struct line){
-            .pool = bench_pool_open(bench_pool_make(dir, i == 0 ? "there" : "back", POOL_BYTES))};
+            .pool = bench_pool_open(dir, i == 0 ? "there" : "back", POOL_BYTES)};
         if (cursor_at_end(pools[i].pool, &pools[i].cursor, &err) < 0)
             die_error(&err);
     }
@@ -134,6 +134,10 @@ int main(int argc, char **argv)
     }
     bench_reap(children[0]);
     bench_reap(children[1]);
+    for (size_t i = 0; i < 2; i++) {
+        buf_done(&pools[i].store);
+        pool_close(pools[i].pool);
+    }
     free(samples);
     return 0;
 }
