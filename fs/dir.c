@@ -174,6 +174,17 @@ static int create(struct mount *m, const char *path, mode_t mode, const struct f
     return fail_os(err, PLSM_ERROR_IO, os_errno, "failed to give the pool to its owner");
 }
 
+/* Names stand in JSON (info), so they are UTF-8, as tags are. */
+static int check_new_name(const char *name, struct error *err)
+{
+    auto_buf struct buf tags = BUF_INIT;
+    uint32_t raw = 0;
+
+    if (store_check_name(bytes_of(name), err) < 0)
+        return -1;
+    return tags_add(&tags, &raw, bytes_of(name), err);
+}
+
 void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name,
                    mode_t mode)
 {
@@ -184,7 +195,7 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
         fuse_reply_err(req, EPERM);
         return;
     }
-    if (store_check_name(bytes_of(name), &err) < 0) {
+    if (check_new_name(name, &err) < 0) {
         fuse_reply_err(req, EINVAL);
         return;
     }

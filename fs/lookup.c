@@ -311,10 +311,13 @@ static void reply_open(fuse_req_t req, struct handle *h, uint32_t open_flags)
 static int open_node(struct mount *m, struct node *node, int flags, enum view_patience patience,
                      struct handle **ret, uint32_t *open_flags, bool *later)
 {
+    struct error err = ERROR_INIT;
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
 
-    if (node->snapshot == NULL && node->pool != NULL && !mpool_alive(node->pool))
-        return ESTALE;
+    if (node->snapshot == NULL && node->pool != NULL && pool_check_alive(node->pool->pool, &err) < 0) {
+        (void)mpool_alive(node->pool); /* marks it when it is gone */
+        return status_errno(&err, DOOR_WRITER);
+    }
     if (node->place.kind == PLACE_APPEND)
         return append_open(m, node, flags, ret, open_flags);
     if (writes)

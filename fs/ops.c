@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,7 +54,11 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct node *dir = node_of(req, parent);
 
-    if (dir != NULL)
+    if (dir == NULL)
+        return;
+    if (strlen(name) > PATH_NAME_MAX) /* some kernels let longer ones through */
+        fuse_reply_err(req, ENAMETOOLONG);
+    else
         lookup_name(req, mount_of(req), dir, name);
 }
 

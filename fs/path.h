@@ -47,6 +47,7 @@ struct place {
     uint64_t ino_seed;         /* of the canonical path below the pool */
 };
 
+#define PATH_NAME_MAX 1024 /* bytes of one component */
 #define PATH_DEPTH_MAX 16 /* modifiers; a runaway walker meets ELOOP */
 
 /* ENOMEM or 0. */

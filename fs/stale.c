@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -102,7 +103,10 @@ int stale_prepare(const char *point, char **ret_point, struct error *err)
     if (path == NULL)
         return no_such_point(point, errno, err);
     if (is_ours(path)) {
-        if (stat(path, &st) == 0 || errno != ENOTCONN) {
+        struct statvfs answer;
+
+        /* stat() could be answered by the kernel from memory; this cannot. */
+        if (statvfs(path, &answer) == 0 || errno != ENOTCONN) {
             (void)fail(err, PLSM_ERROR_ALREADY_EXISTS, "pools are already mounted at '%s'", path);
             return fail_hint(err, "Unmount it first: fusermount3 -u %s", path);
         }
