@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 import mount
-from mount import SLOW, until
+from mount import SLOW
 
 AT_ONCE = 2 * SLOW  # seconds; far below any timeout of a daemon, far above what a busy machine needs
 
@@ -98,7 +98,7 @@ while left:
         """Ctrl-Z and fg: these programs go on waiting and then print the message."""
         for script in (
             "exec head -n1 ci/follow", "exec grep -m1 n ci/follow", "exec dd if=ci/follow bs=4096 count=1 status=none",
-            "exec perl -ne 'print; exit' ci/follow", "exec busybox head -n1 ci/follow", "cat ci/follow | head -n1; true",
+            "exec perl -ne 'print; exit' ci/follow", "busybox cat ci/follow | head -n1; true", "cat ci/follow | head -n1; true",
             """jq --unbuffered -c . ci/follow | head -n1; true""",
             """exec /usr/bin/python3 -c 'print(next(open("ci/follow")), end="")'""", "exec dash -c 'read -r m < ci/follow; echo \"$m\"'",
         ):
@@ -110,15 +110,11 @@ while left:
                 os.killpg(reader.pid, signal.SIGCONT)
                 self.wait_blocked(reader)
                 self.append("ci", {"n": 1})
-                until("%s has read" % script, lambda: reader.poll() is not None or not self.pids_blocked(reader) or None)
-                if reader.poll() is None:
-                    self.append("ci", {"end": 1})  # the left side of a pipe learns that its reader has gone
-                out = self.finish(reader)
-                self.assertRegex(out, r'^\{"seq":\d+,.*"data":\{"n":1\}\}\n$')
+                line = reader.stdout.readline().decode()
+                self.append("ci", {"end": 1})  # the left side of a pipe learns that its reader has gone
+                self.assertEqual(self.finish(reader), "")
+                self.assertRegex(line, r'^\{("seq":\d+,.*"data":)?\{"n":1\}\}\n$')
         self.assert_alive()
-
-    def pids_blocked(self, process):
-        return [pid for pid in self.pids(process) if mount.waits_for_answer(pid)]
 
     def test_a_message_that_comes_while_the_reader_is_stopped(self):
         reader = self.start("exec head -n1 ci/follow")
