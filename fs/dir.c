@@ -1,7 +1,7 @@
 #include "dir.h"
 
 #include "attr.h"
-#include "base/units.h"
+#include "handle.h"
 #include "lookup.h"
 #include "pool/store.h"
 #include "status.h"
@@ -14,6 +14,7 @@
 
 /* What one opendir() shows; made once, so that offsets stay true. */
 struct listing {
+    struct handle handle;
     struct buf names; /* each with its NUL */
     struct listed {
         size_t name_at;
@@ -40,12 +41,16 @@ static int add(struct listing *list, const char *name, const struct stat *st)
     return 0;
 }
 
-static void listing_free(struct listing *list)
+static void listing_destroy(struct handle *h)
 {
+    struct listing *list = (struct listing *)h;
+
     buf_done(&list->names);
     free(list->entries);
     free(list);
 }
+
+static const struct handle_ops listing_ops = {.destroy = listing_destroy};
 
 static int add_fixed(struct mount *m, const struct node *node, struct listing *list)
 {
@@ -107,18 +112,23 @@ static int fill(struct mount *m, const struct node *node, struct listing *list)
 void dir_open(fuse_req_t req, struct mount *m, struct node *node, struct fuse_file_info *fi)
 {
     struct listing *list = calloc(1, sizeof *list);
-    int status = list == NULL ? ENOMEM : fill(m, node, list);
+    int status;
 
+    if (list == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    handle_init(&list->handle, &listing_ops, m, node);
+    status = fill(m, node, list);
     if (status != 0) {
-        if (list != NULL)
-            listing_free(list);
+        handle_unref(&list->handle);
         fuse_reply_err(req, status);
         return;
     }
     fi->fh = (uint64_t)(uintptr_t)list;
     fi->cache_readdir = fi->keep_cache = node->place.kind != PLACE_ROOT;
     if (fuse_reply_open(req, fi) == -ENOENT)
-        listing_free(list);
+        handle_unref(&list->handle);
 }
 
 void dir_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
@@ -149,7 +159,7 @@ void dir_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_inf
 
 void dir_release(fuse_req_t req, const struct fuse_file_info *fi)
 {
-    listing_free((struct listing *)(uintptr_t)fi->fh);
+    handle_unref((struct handle *)(uintptr_t)fi->fh);
     fuse_reply_err(req, 0);
 }
 

@@ -9,13 +9,26 @@
 #include <poll.h>
 #include <stdlib.h>
 
+/* An open directory does not keep its pool from being deleted: those who delete trees have one open. */
+static bool is_counted(const struct node *node)
+{
+    return node->pool != NULL && !path_is_dir(&node->place);
+}
+
 void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m, struct node *node)
 {
     h->ops = ops;
     h->m = m;
     h->node = node_ref(m->nodes, node);
     atomic_init(&h->refs, 1);
-    if (node->pool != NULL)
+    pthread_mutex_lock(&m->handles_lock);
+    h->next = m->handles;
+    h->prev = &m->handles;
+    if (h->next != NULL)
+        h->next->prev = &h->next;
+    m->handles = h;
+    pthread_mutex_unlock(&m->handles_lock);
+    if (is_counted(node))
         atomic_fetch_add(&node->pool->handles, 1);
 }
 
@@ -26,10 +39,25 @@ void handle_unref(struct handle *h)
 
     if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
         return;
+    pthread_mutex_lock(&m->handles_lock);
+    *h->prev = h->next;
+    if (h->next != NULL)
+        h->next->prev = h->prev;
+    pthread_mutex_unlock(&m->handles_lock);
     h->ops->destroy(h);
-    if (node->pool != NULL)
+    if (is_counted(node))
         atomic_fetch_sub(&node->pool->handles, 1);
     node_unref(m->nodes, node);
+}
+
+void handles_free(struct mount *m)
+{
+    while (m->handles != NULL) {
+        struct handle *h = m->handles;
+
+        atomic_store(&h->refs, 1); /* whoever held the others has ended */
+        handle_unref(h);
+    }
 }
 
 /* A read that is made by a worker. */

@@ -23,6 +23,7 @@ struct handle_ops {
 };
 
 struct handle {
+    struct handle *next, **prev; /* of the mount's list, under its lock */
     const struct handle_ops *ops;
     struct mount *m;
     struct node *node; /* with a reference */
@@ -38,6 +39,9 @@ static inline struct handle *handle_ref(struct handle *h)
 /* Fills the common part and counts the open file. */
 void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m, struct node *node);
 void handle_unref(struct handle *h);
+
+/* At the very end, when no other thread runs any more. */
+void handles_free(struct mount *m);
 
 /* One open file for each kind.  0 and *ret, or an errno.  `flags` are those of open(2), `open_flags` FOPEN_*. */
 int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,

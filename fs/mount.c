@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "base/units.h"
+#include "handle.h"
 #include "matches.h"
 #include "node.h"
 #include "ops.h"
@@ -132,6 +133,7 @@ static int loop(struct mount *m)
 
 static int make_parts(struct mount *m, struct error *err)
 {
+    pthread_mutex_init(&m->handles_lock, NULL);
     m->pools = pools_new(m);
     m->nodes = nodes_new(m);
     m->waiters = waiters_new(m);
@@ -146,6 +148,7 @@ static int make_parts(struct mount *m, struct error *err)
 
 static void free_parts(struct mount *m)
 {
+    handles_free(m);
     nodes_free(m->nodes);
     matches_cache_free(m->matches);
     waiters_free(m->waiters);
@@ -189,8 +192,8 @@ static int serve(struct mount *m, const struct options *options, struct error *e
     watch_free(m->watch);
     workers_free(m->workers);
     fuse_session_unmount(m->session);
+    free_parts(m); /* before the session: open polls refer to it */
     fuse_session_destroy(m->session);
-    free_parts(m);
     return result < 0 ? fail(err, PLSM_ERROR_IO, "the connection to the kernel failed") : 0;
 }
 

@@ -13,10 +13,12 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct handle;
 struct mpools;
 struct nodes;
 struct waiters;
@@ -38,6 +40,8 @@ struct mount {
     int ready_fd;             /* told one byte when the mount answers; -1: nobody asks */
     atomic_bool stopping;     /* parked and new reads get ECONNABORTED */
     atomic_size_t held;       /* bytes kept for open handles, see mount_hold() */
+    pthread_mutex_t handles_lock;
+    struct handle *handles;   /* all open files; those that nobody closes before the end are freed then */
 
     struct mpools *pools;
     struct nodes *nodes;
