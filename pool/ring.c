@@ -114,6 +114,37 @@ void ring_publish(struct ring *ring, struct commit *next)
     atomic_store_explicit(&ring->live->gen, gen, memory_order_release);
 }
 
+/*
+ * The first n bytes at p as a word, 1 <= n <= 7, and back.  Whole loads and stores that overlap: a memcpy of variable length is
+ * a loop of bytes, and the load of a word that bytes have just made waits for all of them.
+ */
+static uint64_t load_part(const char *p, uint64_t n)
+{
+    uint32_t low, high;
+
+    if (n < 4)
+        return (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
+    memcpy(&low, p, 4);
+    memcpy(&high, p + n - 4, 4);
+    return low | (uint64_t)high << 8 * (n - 4);
+}
+
+static void store_part(char *p, uint64_t word, uint64_t n)
+{
+    if (n & 4) {
+        memcpy(p, &word, 4);
+        p += 4;
+        word >>= 32;
+    }
+    if (n & 2) {
+        memcpy(p, &word, 2);
+        p += 2;
+        word >>= 16;
+    }
+    if (n & 1)
+        *p = (char)word;
+}
+
 void ring_copy_out(const struct ring *ring, uint64_t off, void *to, uint64_t n)
 {
     const _Atomic uint64_t *from = ring->words + off / 8;
@@ -126,7 +157,7 @@ void ring_copy_out(const struct ring *ring, uint64_t off, void *to, uint64_t n)
     }
     if (n > 0) {
         word = atomic_load_explicit(from, memory_order_relaxed);
-        memcpy(p, &word, n);
+        store_part(p, word, n);
     }
 }
 
@@ -143,9 +174,9 @@ void ring_copy_in(struct ring *ring, uint64_t off, const void *a, uint64_t a_n, 
     }
     if (a_n > 0) { /* the word in which a ends and b begins */
         uint64_t from_b = b_n < 8 - a_n ? b_n : 8 - a_n;
-        word = 0;
-        memcpy(&word, p, a_n);
-        memcpy((char *)&word + a_n, q, from_b);
+        word = load_part(p, a_n);
+        if (from_b > 0)
+            word |= load_part(q, from_b) << 8 * a_n;
         atomic_store_explicit(to++, word, memory_order_relaxed);
         q += from_b;
         b_n -= from_b;
@@ -155,8 +186,7 @@ void ring_copy_in(struct ring *ring, uint64_t off, const void *a, uint64_t a_n, 
         atomic_store_explicit(to++, word, memory_order_relaxed);
     }
     if (b_n > 0) {
-        word = 0;
-        memcpy(&word, q, b_n);
+        word = load_part(q, b_n);
         atomic_store_explicit(to, word, memory_order_relaxed);
     }
 }
