@@ -137,9 +137,9 @@ uint64_t append_proof(struct pool *pool, uint32_t writer, uint64_t n, size_t siz
 
 void file_write(const char *path, const void *bytes, size_t n)
 {
-    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-    must(fd >= 0, "%s: %s", path, strerror(errno));
+    must(fd >= 0 && ftruncate(fd, (off_t)n) == 0, "%s: %s", path, strerror(errno));
     for (size_t done = 0; done < n;) {
         ssize_t some = write(fd, (const char *)bytes + done, n - done);
         must(some > 0, "%s: %s", path, strerror(errno));
