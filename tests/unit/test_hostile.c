@@ -28,12 +28,13 @@
 #include <cmocka.h>
 
 #define FILE_BYTES 8192
-#define MESSAGES_MAX 300   /* more than fit */
-#define STEP_SECONDS 10    /* one file; takes a millisecond */
+#define MESSAGES_MAX 300 /* more than fit */
+#define STEP_SECONDS 10  /* one file; takes a millisecond */
 #define WRITER 5
 
 static uint64_t what; /* for messages: the bit, or the seed */
-static struct sigaction guard; /* the engine's SIGBUS handler; cmocka puts its own in front of each test */
+static struct sigaction
+    guard; /* the engine's SIGBUS handler; cmocka puts its own in front of each test */
 
 static void on_alarm(int sig)
 {
@@ -72,7 +73,8 @@ static uint64_t read_all(struct pool *pool)
         case CURSOR_MESSAGE:
             must(proof_check(message.data, &writer, &n) && writer == WRITER && n == message.seq,
                  "%" PRIu64 ": message %" PRIu64 " is none that was sent", what, message.seq);
-            must(message.seq > last, "%" PRIu64 ": %" PRIu64 " after %" PRIu64, what, message.seq, last);
+            must(message.seq > last, "%" PRIu64 ": %" PRIu64 " after %" PRIu64, what, message.seq,
+                 last);
             last = message.seq;
             break;
         case CURSOR_GAP:
@@ -99,7 +101,8 @@ static void seek_everywhere(struct pool *pool)
     for (uint64_t seq = 50; seq < 72; seq += 7) {
         buf_clear(&store);
         if (pool_get(pool, seq, &store, &message, NULL) == 0)
-            must(message.seq == seq && proof_check(message.data, &writer, &n) && n == seq, "%" PRIu64 ": %" PRIu64, what, seq);
+            must(message.seq == seq && proof_check(message.data, &writer, &n) && n == seq,
+                 "%" PRIu64 ": %" PRIu64, what, seq);
     }
 }
 
@@ -112,7 +115,8 @@ static bool try_everything(const char *path)
     auto_buf struct buf data = BUF_INIT;
 
     alarm(STEP_SECONDS);
-    must(verify_pool(path, &report, &err) == 0, "%" PRIu64 ": verify does not answer: %s", what, err.message);
+    must(verify_pool(path, &report, &err) == 0, "%" PRIu64 ": verify does not answer: %s", what,
+         err.message);
     if (pool_open(path, POOL_READ_WRITE, &pool, &err) == 0) {
         struct receipt receipt;
         uint64_t last = read_all(pool);
@@ -120,7 +124,8 @@ static bool try_everything(const char *path)
         proof_make(&data, WRITER, last + 1, 99);
         struct payload payload = payload_make(BYTES(""), 0, buf_bytes(&data));
         if (pool_append(pool, &payload, 1, 0, &receipt, &err) == 0)
-            must(receipt.first_seq > last, "%" PRIu64 ": number %" PRIu64 " after %" PRIu64, what, receipt.first_seq, last);
+            must(receipt.first_seq > last, "%" PRIu64 ": number %" PRIu64 " after %" PRIu64, what,
+                 receipt.first_seq, last);
     }
     alarm(0);
     return report.n_issues > 0;
@@ -166,9 +171,12 @@ static void garbage__in_the_header(void **state)
     for (int i = 0; i < 2000; i++) {
         file_read(good, &bytes);
         what = seed;
-        uint64_t from = i % 4 == 0 ? 0 : sizeof(struct header_fixed); /* mostly behind what the checksum guards */
+        uint64_t from =
+            i % 4 == 0 ? 0
+                       : sizeof(struct header_fixed); /* mostly behind what the checksum guards */
         for (uint64_t n = 1 + random_below(&r, 24); n > 0; n--) {
-            uint64_t at = (from + random_below(&r, sizeof(struct header_page) - from)) & ~7ULL, word = random_next(&r);
+            uint64_t at = (from + random_below(&r, sizeof(struct header_page) - from)) & ~7ULL,
+                     word = random_next(&r);
             word >>= random_below(&r, 64); /* small numbers lie better */
             memcpy(bytes.p + at, &word, 8);
         }
@@ -243,7 +251,8 @@ static int read_until_error(struct pool *pool, struct error *err)
     for (;;) {
         if (cursor_at_oldest(pool, &cursor, err) < 0)
             return (int)err->kind;
-        for (enum cursor_result result = CURSOR_MESSAGE; result == CURSOR_MESSAGE || result == CURSOR_GAP;) {
+        for (enum cursor_result result = CURSOR_MESSAGE;
+             result == CURSOR_MESSAGE || result == CURSOR_GAP;) {
             result = cursor_next(pool, &cursor, &store, &message, err);
             if (result == CURSOR_FAILED)
                 return (int)err->kind;
@@ -305,7 +314,8 @@ static void expect_end(pid_t pid, enum role role, int kind)
 
     assert_int_equal(waitpid(pid, &status, 0), pid);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != kind)
-        fail_msg("the %s ended with %#x, not with kind %d", role_names[role], (unsigned)status, kind);
+        fail_msg("the %s ended with %#x, not with kind %d", role_names[role], (unsigned)status,
+                 kind);
 }
 
 static void cut(const char *path)
@@ -413,9 +423,11 @@ static void fill_a_disk(void)
     struct error err = ERROR_INIT;
 
     must(mkdir(disk, 0700) == 0, "%s", strerror(errno));
-    must(unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) == 0, "unshare: %s", strerror(errno));
+    must(unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) == 0, "unshare: %s",
+         strerror(errno));
     must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "mount: %s", strerror(errno));
-    must(mount("tmpfs", disk, "tmpfs", 0, "size=1m,mode=700") == 0, "mount tmpfs: %s", strerror(errno));
+    must(mount("tmpfs", disk, "tmpfs", 0, "size=1m,mode=700") == 0, "mount tmpfs: %s",
+         strerror(errno));
     (void)snprintf(path, sizeof path, "%s/large.plasmite", disk);
     must(pool_create(path, &options, &err) == -1, "it fits");
     must(err.kind == PLSM_ERROR_IO && err.os_errno == ENOSPC, "%s (%s)", err.message, err.cause);

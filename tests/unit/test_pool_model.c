@@ -36,7 +36,7 @@ struct entry {
 struct model {
     struct entry *list; /* list[i] is message first + i */
     size_t n, cap;
-    uint64_t first;   /* number of list[0] */
+    uint64_t first; /* number of list[0] */
     uint64_t oldest;
     uint64_t ring, head;
     uint64_t newest_time, rendered, floor;
@@ -102,7 +102,8 @@ static void check_message(struct model *m, uint64_t seq, const struct message *g
 
     encode_tags(e->tags, &tags, &raw);
     hold(got->seq == seq, "message %" PRIu64 " instead of %" PRIu64, got->seq, seq);
-    hold(got->time_ns == e->time_ns, "time of %" PRIu64 ": %" PRIu64 ", not %" PRIu64, seq, got->time_ns, e->time_ns);
+    hold(got->time_ns == e->time_ns, "time of %" PRIu64 ": %" PRIu64 ", not %" PRIu64, seq,
+         got->time_ns, e->time_ns);
     hold(got->rendered_before == e->rendered_before, "rendered_before of %" PRIu64, seq);
     hold(bytes_equal(got->data, (struct bytes){e->data, e->data_n}), "data of %" PRIu64, seq);
     hold(bytes_equal(got->tags, buf_bytes(&tags)), "tags of %" PRIu64, seq);
@@ -115,9 +116,11 @@ static void check_bounds(struct model *m, struct pool *pool)
 
     hold(pool_bounds(pool, &b, &err) == 0, "%s", err.message);
     hold(b.newest == newest(m), "newest %" PRIu64 ", not %" PRIu64, b.newest, newest(m));
-    hold(b.oldest == m->oldest, "oldest %" PRIu64 ", not %" PRIu64 " (newest %" PRIu64 ")", b.oldest, m->oldest, b.newest);
+    hold(b.oldest == m->oldest, "oldest %" PRIu64 ", not %" PRIu64 " (newest %" PRIu64 ")",
+         b.oldest, m->oldest, b.newest);
     hold(b.newest_time == m->newest_time && b.head == m->head && b.rendered_end == m->rendered,
-         "time %" PRIu64 " head %" PRIu64 " rendered %" PRIu64, b.newest_time, b.head, b.rendered_end);
+         "time %" PRIu64 " head %" PRIu64 " rendered %" PRIu64, b.newest_time, b.head,
+         b.rendered_end);
 }
 
 static void read_from(struct model *m, struct pool *pool, struct cursor cursor, uint64_t expected)
@@ -126,9 +129,11 @@ static void read_from(struct model *m, struct pool *pool, struct cursor cursor, 
     struct message message;
     struct error err = ERROR_INIT;
 
-    hold(cursor.seq == expected, "the cursor stands at %" PRIu64 ", not %" PRIu64, cursor.seq, expected);
+    hold(cursor.seq == expected, "the cursor stands at %" PRIu64 ", not %" PRIu64, cursor.seq,
+         expected);
     for (; expected <= newest(m); expected++) {
-        hold(cursor_next(pool, &cursor, &store, &message, &err) == CURSOR_MESSAGE, "at %" PRIu64 ": %s", expected, err.message);
+        hold(cursor_next(pool, &cursor, &store, &message, &err) == CURSOR_MESSAGE,
+             "at %" PRIu64 ": %s", expected, err.message);
         check_message(m, expected, &message);
     }
     hold(cursor_next(pool, &cursor, &store, &message, &err) == CURSOR_END, "no end");
@@ -136,7 +141,8 @@ static void read_from(struct model *m, struct pool *pool, struct cursor cursor, 
 
 /* ---- appending ---- */
 
-static void add_entry(struct model *m, const char *data, size_t data_n, unsigned tags, uint64_t time_ns)
+static void add_entry(struct model *m, const char *data, size_t data_n, unsigned tags,
+                      uint64_t time_ns)
 {
     auto_buf struct buf encoded = BUF_INIT;
     uint32_t raw = 0;
@@ -215,11 +221,15 @@ static void append(struct model *m, struct pool *pool)
         uint32_t raw = 0;
         bits[i] = below(m, 2) == 0 ? 0 : (unsigned)below(m, 1 << TAGS);
         encode_tags(bits[i], &tags[i], &raw);
-        make_object(m, &data[i], any_size(m, max - 16)); /* quotes and commas of the tags take room in the ring, too */
+        make_object(
+            m, &data[i],
+            any_size(m, max - 16)); /* quotes and commas of the tags take room in the ring, too */
         payloads[i] = payload_make(buf_bytes(&tags[i]), raw, buf_bytes(&data[i]));
     }
-    hold(pool_append(pool, payloads, n, below(m, 20) == 0 ? APPEND_TRY : 0, &receipt, &err) == 0, "%s", err.message);
-    hold(receipt.first_seq == newest(m) + 1, "number %" PRIu64 " after %" PRIu64, receipt.first_seq, newest(m));
+    hold(pool_append(pool, payloads, n, below(m, 20) == 0 ? APPEND_TRY : 0, &receipt, &err) == 0,
+         "%s", err.message);
+    hold(receipt.first_seq == newest(m) + 1, "number %" PRIu64 " after %" PRIu64, receipt.first_seq,
+         newest(m));
     uint64_t time = expected_time(m);
     hold(receipt.time_ns == time, "time %" PRIu64 ", not %" PRIu64, receipt.time_ns, time);
     for (size_t i = 0; i < n; i++) {
@@ -236,9 +246,11 @@ static void append_too_large(struct model *m, struct pool *pool)
     struct error err = ERROR_INIT;
 
     make_object(m, &large, (size_t)pool_message_max(pool) + 1 + below(m, 20));
-    struct payload payloads[2] = {payload_make(BYTES(""), 0, BYTES("{}")), payload_make(BYTES(""), 0, buf_bytes(&large))};
+    struct payload payloads[2] = {payload_make(BYTES(""), 0, BYTES("{}")),
+                                  payload_make(BYTES(""), 0, buf_bytes(&large))};
     hold(pool_append(pool, payloads, 2, 0, &receipt, &err) == -1, "a message too large was taken");
-    hold(err.kind == PLSM_ERROR_USAGE && err.detail == ERROR_DETAIL_TOO_LARGE && err.seq == 1, "%s", err.message);
+    hold(err.kind == PLSM_ERROR_USAGE && err.detail == ERROR_DETAIL_TOO_LARGE && err.seq == 1, "%s",
+         err.message);
 }
 
 /* ---- reading ---- */
@@ -312,10 +324,13 @@ static void seek_rendered(struct model *m, struct pool *pool)
 {
     struct cursor cursor;
     struct error err = ERROR_INIT;
-    uint64_t low = m->oldest <= newest(m) ? entry_of(m, m->oldest)->rendered_before : m->rendered, seq = m->oldest;
-    uint64_t byte = (low > 10 ? low - 10 : 0) + below(m, m->rendered - (low > 10 ? low - 10 : 0) + 10);
+    uint64_t low = m->oldest <= newest(m) ? entry_of(m, m->oldest)->rendered_before : m->rendered,
+             seq = m->oldest;
+    uint64_t byte =
+        (low > 10 ? low - 10 : 0) + below(m, m->rendered - (low > 10 ? low - 10 : 0) + 10);
 
-    while (seq <= newest(m) && (seq == newest(m) ? m->rendered : entry_of(m, seq + 1)->rendered_before) <= byte)
+    while (seq <= newest(m) &&
+           (seq == newest(m) ? m->rendered : entry_of(m, seq + 1)->rendered_before) <= byte)
         seq++;
     hold(cursor_at_rendered(pool, byte, &cursor, &err) == 0, "%s", err.message);
     read_from(m, pool, cursor, seq);
@@ -341,10 +356,12 @@ static void render(struct model *m, struct pool *pool)
     }
     hold(bytes_equal(buf_bytes(&all), buf_bytes(&one)), "rendered text differs");
     if (m->oldest <= newest(m))
-        hold(all.n == m->rendered - entry_of(m, m->oldest)->rendered_before, "%zu bytes rendered", all.n);
+        hold(all.n == m->rendered - entry_of(m, m->oldest)->rendered_before, "%zu bytes rendered",
+             all.n);
 }
 
-static bool selected(const struct model *m, const struct stream_options *options, unsigned tags, uint64_t seq)
+static bool selected(const struct model *m, const struct stream_options *options, unsigned tags,
+                     uint64_t seq)
 {
     const struct entry *e = entry_of(m, seq);
 
@@ -352,7 +369,8 @@ static bool selected(const struct model *m, const struct stream_options *options
 }
 
 /* The first number a stream would give, should it match. */
-static uint64_t stream_first(const struct model *m, const struct stream_options *options, unsigned tags)
+static uint64_t stream_first(const struct model *m, const struct stream_options *options,
+                             unsigned tags)
 {
     uint64_t seq = newest(m) + 1, left = options->tail;
 
@@ -376,8 +394,13 @@ static uint64_t stream_first(const struct model *m, const struct stream_options 
 
 static void follow(struct model *m, struct pool *pool)
 {
-    static const struct bytes names[TAGS] = {{"a", 1}, {"b", 1}, {"c", 1}};
-    struct stream_options options = {.start = (enum stream_start)below(m, 5), .finite = below(m, 2) == 0};
+    static const struct bytes names[TAGS] = {
+        {"a", 1},
+        {"b", 1},
+        {"c", 1}
+    };
+    struct stream_options options = {.start = (enum stream_start)below(m, 5),
+                                     .finite = below(m, 2) == 0};
     auto_stream struct stream *stream = NULL;
     struct bytes tags[TAGS];
     struct message message;
@@ -399,17 +422,20 @@ static void follow(struct model *m, struct pool *pool)
     if (early) {
         uint64_t first, next;
         stream_gap(stream, &first, &next);
-        hold(first == options.from_seq && next == m->oldest, "gap %" PRIu64 "..%" PRIu64, first, next);
+        hold(first == options.from_seq && next == m->oldest, "gap %" PRIu64 "..%" PRIu64, first,
+             next);
         result = stream_next(stream, &message, &err);
     }
     for (uint64_t seq = stream_first(m, &options, bits); seq <= newest(m); seq++) {
         if (!selected(m, &options, bits, seq))
             continue;
-        hold(result == STREAM_MESSAGE, "start %d, %" PRIu64 " expected: %d", options.start, seq, result);
+        hold(result == STREAM_MESSAGE, "start %d, %" PRIu64 " expected: %d", options.start, seq,
+             result);
         check_message(m, seq, &message);
         result = stream_next(stream, &message, &err);
     }
-    hold(result == (options.finite ? STREAM_DONE : STREAM_WAIT), "start %d, at the end: %d", options.start, result);
+    hold(result == (options.finite ? STREAM_DONE : STREAM_WAIT), "start %d, at the end: %d",
+         options.start, result);
 }
 
 static void verify(struct model *m)
@@ -483,7 +509,8 @@ static void step(struct model *m)
     check_bounds(m, m->pool);
 }
 
-static void plan(struct model *m, struct pool_options *options, uint64_t *ret_pos, uint64_t *ret_seq)
+static void plan(struct model *m, struct pool_options *options, uint64_t *ret_pos,
+                 uint64_t *ret_seq)
 {
     static const int64_t indexes[] = {POOL_INDEX_AUTO, 0, 1, 7, 32};
 
