@@ -20,8 +20,8 @@
 #include "testing.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -31,20 +31,22 @@
 #define OLD_WRITER 1
 #define CHILD 2
 #define NEXT 3
-#define CHECK_NS NS_PER_S /* opening, reading, appending to an 8 KiB pool; takes a fraction of a millisecond */
+#define CHECK_NS                                                                                   \
+    NS_PER_S /* opening, reading, appending to an 8 KiB pool; takes a fraction of a millisecond */
 
 /* One append to be killed, and the ring it meets. */
 struct scene {
     const char *name;
     int64_t index;
-    uint64_t start;   /* first position; 0: as usual */
-    uint64_t before;  /* bytes to append first, in messages of FILL_BYTES */
-    uint64_t left;    /* then one more, so that so many bytes are left before the end of the ring; 0: no matter */
-    size_t n;         /* payloads of the append */
-    size_t size;      /* of each; 0: the largest possible */
+    uint64_t start;  /* first position; 0: as usual */
+    uint64_t before; /* bytes to append first, in messages of FILL_BYTES */
+    uint64_t
+        left; /* then one more, so that so many bytes are left before the end of the ring; 0: no matter */
+    size_t n;    /* payloads of the append */
+    size_t size; /* of each; 0: the largest possible */
     enum append_flags flags;
-    bool locked;      /* the lock is held by somebody who is dead */
-    bool followed;    /* somebody sleeps */
+    bool locked;   /* the lock is held by somebody who is dead */
+    bool followed; /* somebody sleeps */
 };
 
 #define FILL_BYTES 240 /* of ring for each message before */
@@ -69,9 +71,18 @@ static const struct scene scenes[] = {
     {.name = "batch", .before = 2 * RING, .n = 3, .size = 150},
     {.name = "batch across the end", .before = 2 * RING, .left = 304, .n = 3, .size = 150},
     {.name = "batch of more than half a ring", .before = 2 * RING, .n = 3, .size = 1500},
-    {.name = "batch of more than a ring", .index = POOL_INDEX_AUTO, .before = RING, .n = 9, .size = 700},
+    {.name = "batch of more than a ring",
+     .index = POOL_INDEX_AUTO,
+     .before = RING,
+     .n = 9,
+     .size = 700},
     {.name = "flush", .before = RING, .n = 1, .size = 100, .flags = APPEND_FLUSH},
-    {.name = "below 2^32", .start = (1ULL << 32) - 3 * RING, .before = 2 * RING, .left = 200, .n = 1, .size = 300},
+    {.name = "below 2^32",
+     .start = (1ULL << 32) - 3 * RING,
+     .before = 2 * RING,
+     .left = 200,
+     .n = 1,
+     .size = 300},
     {.name = "dead holder", .before = RING / 2, .n = 1, .size = 100, .locked = true},
     {.name = "follower asleep", .before = RING / 2, .n = 1, .size = 100, .followed = true},
 };
@@ -79,9 +90,9 @@ static const struct scene scenes[] = {
 /* What is known of the file before the child begins, and what was seen since. */
 struct known {
     const struct scene *scene;
-    struct pool_bounds bounds;    /* before */
-    uint64_t oldest, newest;      /* last seen: neither goes back */
-    uint64_t last_oldest;         /* after the whole append */
+    struct pool_bounds bounds; /* before */
+    uint64_t oldest, newest;   /* last seen: neither goes back */
+    uint64_t last_oldest;      /* after the whole append */
     size_t child_size;
     uint64_t slowest_ns;
     unsigned states;
@@ -120,16 +131,19 @@ static void fill(struct pool *pool, const struct scene *scene)
     uint64_t ring = info.ring_size;
     get_bounds(pool, &bounds);
     for (begin = bounds.head; bounds.head - begin < scene->before; get_bounds(pool, &bounds))
-        append_proof(pool, OLD_WRITER, bounds.newest + 1, FILL_BYTES - FRAME_HEADER_BYTES - bounds.newest % 3);
+        append_proof(pool, OLD_WRITER, bounds.newest + 1,
+                     FILL_BYTES - FRAME_HEADER_BYTES - bounds.newest % 3);
     if (scene->left == 0)
         return;
     while ((target = place_with(scene->left, bounds.head, ring)) - bounds.head >= 3 * FILL_BYTES) {
         append_proof(pool, OLD_WRITER, bounds.newest + 1, FILL_BYTES - FRAME_HEADER_BYTES);
         get_bounds(pool, &bounds);
     }
-    append_proof(pool, OLD_WRITER, bounds.newest + 1, (size_t)(target - bounds.head) - FRAME_HEADER_BYTES);
+    append_proof(pool, OLD_WRITER, bounds.newest + 1,
+                 (size_t)(target - bounds.head) - FRAME_HEADER_BYTES);
     get_bounds(pool, &bounds);
-    must(bounds.head == target, "%s: head %" PRIu64 ", wanted %" PRIu64, scene->name, bounds.head, target);
+    must(bounds.head == target, "%s: head %" PRIu64 ", wanted %" PRIu64, scene->name, bounds.head,
+         target);
 }
 
 static struct header_live *live_of(uint8_t *map)
@@ -181,7 +195,8 @@ static void child_appends(const char *path, const struct scene *scene)
 }
 
 /* Every message there is, and whose. */
-static void check_messages(struct pool *pool, const struct known *known, const struct pool_bounds *now)
+static void check_messages(struct pool *pool, const struct known *known,
+                           const struct pool_bounds *now)
 {
     auto_buf struct buf store = BUF_INIT;
     struct cursor cursor;
@@ -192,13 +207,16 @@ static void check_messages(struct pool *pool, const struct known *known, const s
         struct message by_cursor, by_number;
         uint32_t writer;
         uint64_t n;
-        must(cursor_next(pool, &cursor, &store, &by_cursor, &err) == CURSOR_MESSAGE, "%s", err.message);
-        must(by_cursor.seq == seq && proof_check(by_cursor.data, &writer, &n), "message %" PRIu64, seq);
+        must(cursor_next(pool, &cursor, &store, &by_cursor, &err) == CURSOR_MESSAGE, "%s",
+             err.message);
+        must(by_cursor.seq == seq && proof_check(by_cursor.data, &writer, &n), "message %" PRIu64,
+             seq);
         if (seq <= known->bounds.newest)
             must(n == seq && writer != CHILD, "message %" PRIu64 " became another", seq);
         else
             must(writer == CHILD && n == seq - known->bounds.newest - 1, "message %" PRIu64, seq);
-        must(pool_get(pool, seq, &store, &by_number, &err) == 0, "%" PRIu64 ": %s", seq, err.message);
+        must(pool_get(pool, seq, &store, &by_number, &err) == 0, "%" PRIu64 ": %s", seq,
+             err.message);
         must(proof_check(by_number.data, &writer, &n), "message %" PRIu64 " by number", seq);
     }
     struct message none;
@@ -225,7 +243,8 @@ static void check_next(const char *path, struct pool *pool, uint64_t newest)
 
     must(seq == newest + 1, "number %" PRIu64 " after %" PRIu64, seq, newest);
     must(pool_get(pool, seq, &store, &message, &err) == 0, "%s", err.message);
-    must(proof_check(message.data, &writer, &n) && writer == NEXT && n == 77, "the next message is another");
+    must(proof_check(message.data, &writer, &n) && writer == NEXT && n == 77,
+         "the next message is another");
     check_sound(path);
 }
 
@@ -242,7 +261,8 @@ static void check_state(const uint8_t *bytes, struct known *known)
     must(now.newest >= known->newest && now.newest <= known->bounds.newest + known->scene->n,
          "newest %" PRIu64 " after %" PRIu64, now.newest, known->newest);
     must(now.oldest >= known->oldest && now.oldest <= known->last_oldest,
-         "oldest %" PRIu64 ", before %" PRIu64 ", in the end %" PRIu64, now.oldest, known->oldest, known->last_oldest);
+         "oldest %" PRIu64 ", before %" PRIu64 ", in the end %" PRIu64, now.oldest, known->oldest,
+         known->last_oldest);
     known->newest = now.newest;
     known->oldest = now.oldest;
     check_messages(pool, known, &now);
@@ -277,14 +297,16 @@ static void wait_for_stop(pid_t child)
 {
     int status;
 
-    must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "the child has ended: %#x", (unsigned)status);
+    must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "the child has ended: %#x",
+         (unsigned)status);
 }
 
 static bool at_sigstop(pid_t child)
 {
     int status;
 
-    must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "the child has ended: %#x", (unsigned)status);
+    must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "the child has ended: %#x",
+         (unsigned)status);
     return WSTOPSIG(status) == SIGSTOP;
 }
 
@@ -331,13 +353,13 @@ static void play(const struct scene *scene)
         live_of(map)->waiting |= 1;
     check_state(map, &known);
     unsigned steps = step_through(path, scene, check_state, &known);
-    must(known.newest == known.bounds.newest + scene->n, "%s: the append returned, newest is %" PRIu64, scene->name,
-         known.newest);
+    must(known.newest == known.bounds.newest + scene->n,
+         "%s: the append returned, newest is %" PRIu64, scene->name, known.newest);
     must(known.oldest == known.last_oldest, "%s: oldest %" PRIu64, scene->name, known.oldest);
     must(steps > 100 && known.states > 5, "%s: only %u steps", scene->name, steps);
     munmap(map, FILE_BYTES);
-    printf("%-32s %6u instructions, %4u states, slowest to go on %5" PRIu64 " us\n", scene->name, steps, known.states,
-           (uint64_t)(known.slowest_ns / NS_PER_US));
+    printf("%-32s %6u instructions, %4u states, slowest to go on %5" PRIu64 " us\n", scene->name,
+           steps, known.states, (uint64_t)(known.slowest_ns / NS_PER_US));
 }
 
 /* States in which the first kill leaves the file. */
@@ -378,7 +400,8 @@ static void play_twice(const struct scene *scene)
         known.last_oldest = oldest_in_the_end(gathered.list[i], scene);
         known.states = 0;
         step_through(path, scene, check_state, &known);
-        must(known.newest == known.bounds.newest + scene->n, "%s: newest is %" PRIu64, scene->name, known.newest);
+        must(known.newest == known.bounds.newest + scene->n, "%s: newest is %" PRIu64, scene->name,
+             known.newest);
         states += known.states;
     }
     free(gathered.list);

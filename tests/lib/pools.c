@@ -44,7 +44,7 @@ const char *scratch_path(const char *name)
     static struct path {
         struct path *next;
         char text[512];
-    } *paths;
+    } * paths;
     char text[512];
 
     (void)snprintf(text, sizeof text, "%s/%s", scratch_dir(), name);
@@ -86,7 +86,8 @@ void proof_make(struct buf *out, uint32_t writer, uint64_t n, size_t size)
     char head[PROOF_MIN + 1];
 
     must(size >= PROOF_MIN, "%zu", size);
-    int head_n = snprintf(head, sizeof head, "{\"w\":%" PRIu32 ",\"n\":%" PRIu64 ",\"p\":\"", writer, n);
+    int head_n =
+        snprintf(head, sizeof head, "{\"w\":%" PRIu32 ",\"n\":%" PRIu64 ",\"p\":\"", writer, n);
     must(head_n > 0 && (size_t)head_n <= PROOF_MIN - 2, "the number is too long");
     buf_add(out, head, (size_t)head_n);
     for (size_t i = (size_t)head_n + 2; i < size; i++)

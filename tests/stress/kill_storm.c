@@ -25,7 +25,7 @@
 #define READERS 4
 #define WORKERS (WRITERS + READERS)
 #define KILLS_DEFAULT 2000
-#define PACE 3000            /* messages for each kill: what bounds the table */
+#define PACE 3000 /* messages for each kill: what bounds the table */
 #define BATCH_MAX 4
 #define SIZE_MAX_BYTES 6000
 #define POOL_BYTES (1 << 20)
@@ -58,7 +58,9 @@ static void enter(uint64_t seq, uint32_t writer, uint64_t n)
 
     must(seq > 0 && seq < shared->entries, "number %" PRIu64, seq);
     if (!atomic_compare_exchange_strong(&shared->table[seq], &old, mark))
-        must(old == mark, "number %" PRIu64 ": writer %" PRIu64 " message %" PRIu64 ", now writer %u message %" PRIu64,
+        must(old == mark,
+             "number %" PRIu64 ": writer %" PRIu64 " message %" PRIu64
+             ", now writer %u message %" PRIu64,
              seq, (old >> 48) - 1, old & 0xffffffffffff, writer, n);
 }
 
@@ -71,11 +73,12 @@ static void read_back(struct pool *pool, uint64_t seq, uint32_t me, uint64_t n)
     uint64_t got;
 
     if (pool_get(pool, seq, &store, &message, &err) == 0) {
-        must(proof_check(message.data, &writer, &got) && writer == me && got == n, "number %" PRIu64, seq);
+        must(proof_check(message.data, &writer, &got) && writer == me && got == n,
+             "number %" PRIu64, seq);
     } else {
         struct pool_bounds bounds;
-        must(pool_bounds(pool, &bounds, &err) == 0 && bounds.oldest > seq, "number %" PRIu64 " is lost: %s", seq,
-             err.message);
+        must(pool_bounds(pool, &bounds, &err) == 0 && bounds.oldest > seq,
+             "number %" PRIu64 " is lost: %s", seq, err.message);
     }
     buf_done(&store);
 }
@@ -90,12 +93,14 @@ static uint64_t append_some(struct pool *pool, struct worker *w, uint32_t me, st
 
     for (uint64_t i = 0; i < count; i++) {
         buf_clear(&texts[i]);
-        proof_make(&texts[i], me, n + i, PROOF_MIN + random_below(r, random_below(r, 4) == 0 ? SIZE_MAX_BYTES : 200));
+        proof_make(&texts[i], me, n + i,
+                   PROOF_MIN + random_below(r, random_below(r, 4) == 0 ? SIZE_MAX_BYTES : 200));
         payloads[i] = payload_make(BYTES(""), 0, buf_bytes(&texts[i]));
     }
     atomic_store(&w->started, n + count - 1); /* a successor must not use these again */
     enum append_flags flags = random_below(r, 500) == 0 ? APPEND_FLUSH : 0;
-    must(pool_append(pool, payloads, count, flags, &receipt, &err) == 0, "%s (%s)", err.message, err.cause);
+    must(pool_append(pool, payloads, count, flags, &receipt, &err) == 0, "%s (%s)", err.message,
+         err.cause);
     uint32_t epoch = atomic_load(&shared->epoch);
     if (epoch != atomic_load(&w->epoch)) {
         atomic_store(&w->first_ns, clock_mono_ns());
@@ -117,7 +122,8 @@ static void write_on(uint32_t me, struct random *r)
     while (!atomic_load(&shared->stop)) {
         uint64_t next = append_some(pool, w, me, r);
         atomic_store(&w->slot, atomic_load(&pool->lock.slot));
-        while (next > (uint64_t)(atomic_load(&shared->epoch) + 1) * PACE && !atomic_load(&shared->stop)) {
+        while (next > (uint64_t)(atomic_load(&shared->epoch) + 1) * PACE &&
+               !atomic_load(&shared->stop)) {
             struct timespec moment = {.tv_nsec = 100000};
             nanosleep(&moment, NULL);
             next = append_some(pool, w, me, r);
@@ -141,7 +147,8 @@ static void read_on(uint32_t me)
     while (!atomic_load(&shared->stop)) {
         switch (cursor_next(pool, &cursor, &store, &message, &err)) {
         case CURSOR_MESSAGE:
-            must(proof_check(message.data, &writer, &n), "a torn message, number %" PRIu64, message.seq);
+            must(proof_check(message.data, &writer, &n), "a torn message, number %" PRIu64,
+                 message.seq);
             must(message.seq > last, "number %" PRIu64 " after %" PRIu64, message.seq, last);
             last = message.seq;
             enter(message.seq, writer, n);
@@ -192,7 +199,8 @@ static void share(uint64_t entries)
 {
     size_t bytes = sizeof *shared + entries * sizeof shared->table[0];
 
-    shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1, 0);
     must(shared != MAP_FAILED, "%s", strerror(errno));
     shared->entries = entries;
 }
@@ -208,14 +216,16 @@ static const struct header_live *map_header(void)
 }
 
 /* Stops the writer until it is found with the lock in its hands.  It stays stopped. */
-static bool catch_holding(pid_t pid, const struct worker *w, const struct header_live *live, struct random *r)
+static bool catch_holding(pid_t pid, const struct worker *w, const struct header_live *live,
+                          struct random *r)
 {
     for (int i = 0; i < STOP_TRIES; i++) {
         int status;
         struct timespec moment = {.tv_nsec = 1000 + (long)random_below(r, 50000)};
         nanosleep(&moment, NULL);
         kill(pid, SIGSTOP);
-        must(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status), "a writer has ended: %#x", (unsigned)status);
+        must(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status),
+             "a writer has ended: %#x", (unsigned)status);
         uint32_t slot = atomic_load(&w->slot);
         if (slot != 0 && ((uint32_t)atomic_load(&live->lock) >> 1) == slot)
             return true;
@@ -258,8 +268,10 @@ static void report(const char *what, struct waits *waits)
     must(waits->n > 0, "no %s", what);
     qsort(waits->ns, waits->n, sizeof waits->ns[0], by_size);
     uint64_t p99 = waits->ns[waits->n * 99 / 100];
-    printf("%-26s %5zu, next append after: median %" PRIu64 " us, 99%% %" PRIu64 " us, worst %" PRIu64 " us\n", what, waits->n,
-           waits->ns[waits->n / 2] / 1000, p99 / 1000, waits->ns[waits->n - 1] / 1000);
+    printf("%-26s %5zu, next append after: median %" PRIu64 " us, 99%% %" PRIu64
+           " us, worst %" PRIu64 " us\n",
+           what, waits->n, waits->ns[waits->n / 2] / 1000, p99 / 1000,
+           waits->ns[waits->n - 1] / 1000);
     must(p99 <= GO_ON_NS, "99%% of the writers that follow must go on within 10 ms");
 }
 
@@ -275,28 +287,35 @@ static void check_the_end(void)
     uint32_t writer;
     uint64_t n, acks = 0, reads = 0;
 
-    must(verify_pool(path, &verified, &err) == 0 && verified.n_issues == 0, "%s", verified.issues[0].message);
-    must(pool_bounds(pool, &bounds, &err) == 0 && cursor_at_oldest(pool, &cursor, &err) == 0, "%s", err.message);
+    must(verify_pool(path, &verified, &err) == 0 && verified.n_issues == 0, "%s",
+         verified.issues[0].message);
+    must(pool_bounds(pool, &bounds, &err) == 0 && cursor_at_oldest(pool, &cursor, &err) == 0, "%s",
+         err.message);
     for (uint64_t seq = bounds.oldest; seq <= bounds.newest; seq++) {
-        must(cursor_next(pool, &cursor, &store, &message, &err) == CURSOR_MESSAGE && message.seq == seq, "%" PRIu64, seq);
+        must(cursor_next(pool, &cursor, &store, &message, &err) == CURSOR_MESSAGE &&
+                 message.seq == seq,
+             "%" PRIu64, seq);
         must(proof_check(message.data, &writer, &n), "a torn message, number %" PRIu64, seq);
         enter(seq, writer, n);
     }
     for (uint64_t seq = bounds.newest + 1; seq < shared->entries; seq++)
-        must(atomic_load(&shared->table[seq]) == 0, "number %" PRIu64 " was acknowledged and is lost", seq);
+        must(atomic_load(&shared->table[seq]) == 0,
+             "number %" PRIu64 " was acknowledged and is lost", seq);
     for (int i = 0; i < WORKERS; i++) {
         acks += atomic_load(&shared->workers[i].acks);
         reads += atomic_load(&shared->workers[i].reads);
     }
-    must(acks <= bounds.newest, "%" PRIu64 " acknowledged, %" PRIu64 " in the pool's life", acks, bounds.newest);
-    printf("%" PRIu64 " messages, %" PRIu64 " of them acknowledged; %" PRIu64 " read\n", bounds.newest, acks, reads);
+    must(acks <= bounds.newest, "%" PRIu64 " acknowledged, %" PRIu64 " in the pool's life", acks,
+         bounds.newest);
+    printf("%" PRIu64 " messages, %" PRIu64 " of them acknowledged; %" PRIu64 " read\n",
+           bounds.newest, acks, reads);
     buf_done(&store);
     pool_close(pool);
 }
 
 /* One kill, and the victim's successor. */
-static void strike(pid_t pids[WORKERS], const struct header_live *live, struct random *r, struct waits *holding,
-                   struct waits *others)
+static void strike(pid_t pids[WORKERS], const struct header_live *live, struct random *r,
+                   struct waits *holding, struct waits *others)
 {
     uint32_t victim = (uint32_t)random_below(r, WORKERS);
     bool held = victim < WRITERS && random_below(r, 3) == 0 &&
@@ -310,8 +329,8 @@ static void strike(pid_t pids[WORKERS], const struct header_live *live, struct r
     uint64_t wait = wait_for_append(victim, epoch, begin);
     struct waits *waits = held ? holding : others;
     waits->ns[waits->n++] = wait;
-    must(waitpid(pids[victim], &status, 0) == pids[victim] && WIFSIGNALED(status), "worker %u has ended by itself: %#x",
-         victim, (unsigned)status);
+    must(waitpid(pids[victim], &status, 0) == pids[victim] && WIFSIGNALED(status),
+         "worker %u has ended by itself: %#x", victim, (unsigned)status);
     pids[victim] = start(victim, random_next(r));
 }
 
@@ -336,7 +355,8 @@ int main(int argc, char **argv)
         strike(pids, live, &r, &holding, &others);
     atomic_store(&shared->stop, true);
     for (int i = 0; i < WORKERS; i++)
-        must(waitpid(pids[i], &status, 0) == pids[i] && status == 0, "worker %d: %#x", i, (unsigned)status);
+        must(waitpid(pids[i], &status, 0) == pids[i] && status == 0, "worker %d: %#x", i,
+             (unsigned)status);
     check_the_end();
     report("killed holding the lock", &holding);
     report("killed elsewhere", &others);

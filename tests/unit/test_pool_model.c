@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#define POOLS 600
+#define POOLS 250
 #define STEPS 400
 #define BATCH_MAX 6
 #define TAGS 3 /* "a", "b", "c" */
