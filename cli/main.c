@@ -1,6 +1,7 @@
 /* The command table; reports the error, sets the exit code. */
 #include "cli.h"
 
+#include "base/fds.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "pool/pool.h"
@@ -240,6 +241,7 @@ static int run(struct cli *cli, const struct opts *opts)
 
 int main(int argc, char **argv)
 {
+    fds_fill_standard();
     struct opts opts;
     struct cli cli = {.opts = &opts,
                       .out = OUT_INIT(STDOUT_FILENO),

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/fds.h"
 #include "base/stop.h"
 #include "base/units.h"
 #include "handle.h"
@@ -241,6 +242,8 @@ int main(int argc, char **argv)
     struct mount m = {.new_pool_bytes = POOL_SIZE_DEFAULT, .list_live = true, .ready_fd = -1};
     struct options options = {0};
     struct error err = ERROR_INIT;
+
+    fds_fill_standard();
     int code = 0, result = options_parse(argc, argv, &options, &m, &err);
 
     if (result == 0 && options.version)

@@ -111,7 +111,7 @@ static void make_room(struct writing *w, uint64_t end, uint64_t place)
         uint64_t pos = tail;
         enum frame_result result = frame_read(ring, &pos, w->commit.head, &frame);
         if (result == FRAME_OK)
-            tail = frame_end(pos, &frame);
+            tail = pos >= need ? pos : frame_end(pos, &frame); /* only a filler may have stood in the way */
         else
             tail = result == FRAME_END ? w->commit.head : step_over_damage(w, tail);
     }
@@ -170,10 +170,12 @@ static int append_locked(struct writing *w, const struct payload *payloads, size
     if (begin(w, err) < 0)
         return -1;
     struct receipt receipt = {.first_seq = w->commit.newest + 1, .time_ns = w->time_ns};
-    while (n > 0) {
-        size_t done = write_run(w, payloads, n);
-        payloads += done;
-        n -= done;
+    for (size_t done; n > 0; payloads += done, n -= done) {
+        done = write_run(w, payloads, n);
+        if (done < n) { /* whoever sleeps must not miss the rest of a large batch; no unlock stands in between as barrier */
+            atomic_thread_fence(memory_order_seq_cst);
+            notify_wake(w->pool->ring.live);
+        }
     }
     if (atomic_load(&w->pool->file.dead)) /* written to a zero page of our own: not in the file */
         return pool_fail_if_over(w->pool, err);
@@ -186,7 +188,6 @@ int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
                 enum append_flags flags, struct receipt *ret_receipt, struct error *err)
 {
     struct writing w = {.pool = pool};
-    _Atomic uint64_t *word = &pool->ring.live->lock;
 
     if (!pool->file.writable) {
         fail(err, PLSM_ERROR_PERMISSION, "the pool is open for reading only");
@@ -194,18 +195,18 @@ int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
     }
     if (check_sizes(pool, payloads, n, err) < 0)
         return -1;
-    switch (lock_acquire(&pool->lock, word, (flags & APPEND_TRY) != 0 ? LOCK_TRY : LOCK_WAIT, err)) {
+    switch (pool_lock(pool, (flags & APPEND_TRY) != 0 ? LOCK_TRY : LOCK_WAIT, err)) {
     case LOCK_FAILED:
-        return fail_path(err, pool->path);
+        return -1;
     case LOCK_BUSY:
         fail(err, PLSM_ERROR_BUSY, "another writer is appending");
         return fail_path(err, pool->path);
     case LOCK_HELD:
-    case LOCK_TAKEN_OVER: /* nothing to repair: begin() copes with all a dead writer can leave */
+    case LOCK_TAKEN_OVER: /* begin() copes with what else a dead writer can leave */
         break;
     }
     int result = append_locked(&w, payloads, n, ret_receipt, err);
-    lock_release(word);
+    lock_release(&pool->ring.live->lock);
     notify_wake(pool->ring.live);
     if (result == 0 && (flags & APPEND_FLUSH) != 0)
         result = flush_upto(pool, w.commit.head, err);

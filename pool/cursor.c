@@ -132,7 +132,14 @@ static enum cursor_result catch_up(struct pool *pool, struct cursor *cursor, str
 
     if (cursor_at_oldest(pool, &oldest, err) < 0)
         return CURSOR_FAILED;
-    *cursor = oldest;
+    if (oldest.seq >= wanted) {
+        *cursor = oldest;
+        return oldest.seq > wanted ? CURSOR_GAP : CURSOR_MESSAGE;
+    }
+    /* Recovery has given new positions to what there is: nothing may be delivered twice. */
+    if (cursor_at_seq(pool, wanted, &oldest, err) < 0)
+        return CURSOR_FAILED;
+    *cursor = (struct cursor){.pos = oldest.pos, .seq = oldest.seq};
     return oldest.seq > wanted ? CURSOR_GAP : CURSOR_MESSAGE;
 }
 
@@ -155,7 +162,11 @@ static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, s
             }
             break;
         case FRAME_END:
-            return pool_is_over(pool) && pool_fail_if_over(pool, err) < 0 ? CURSOR_FAILED : CURSOR_END;
+            if (!pool_is_over(pool))
+                return CURSOR_END;
+            if (ring_head(ring) > cursor->pos) /* the last message came between the look at the head and the end */
+                continue;
+            return pool_fail_if_over(pool, err) < 0 ? CURSOR_FAILED : CURSOR_END;
         case FRAME_LAPPED:
             break;
         case FRAME_BAD:

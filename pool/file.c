@@ -1,6 +1,7 @@
 #include "file.h"
 
 #include "base/cleanup.h"
+#include "base/fds.h"
 #include "layout.h"
 
 #include <errno.h>
@@ -44,8 +45,9 @@ static void pass_on(int sig, siginfo_t *info, void *context)
     if ((earlier.sa_flags & SA_SIGINFO) != 0) {
         earlier.sa_sigaction(sig, info, context);
     } else if (earlier.sa_handler == SIG_DFL || earlier.sa_handler == SIG_IGN) {
-        /* Back in the program the access fails again and ends it, as it would have without us. */
+        /* Back in the program it ends, as it would have without us. */
         signal(sig, SIG_DFL);
+        (void)raise(sig);
     } else {
         earlier.sa_handler(sig);
     }
@@ -57,7 +59,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
     uintptr_t at = (uintptr_t)info->si_addr;
     struct region *r = region_of(at);
 
-    if (r == NULL) {
+    if (info->si_code <= 0 || r == NULL) { /* sent by somebody, or not ours */
         pass_on(sig, info, context);
         errno = saved;
         return;
@@ -82,6 +84,17 @@ static void give_alternate_stack(void)
         (void)sigaltstack(&want, NULL); /* without it the handler uses the ordinary stack */
 }
 
+/* A child must not inherit the mutex from a thread it does not have. */
+static void regions_lock(void)
+{
+    pthread_mutex_lock(&regions_mutex);
+}
+
+static void regions_unlock(void)
+{
+    pthread_mutex_unlock(&regions_mutex);
+}
+
 static void install_handler(void)
 {
     struct sigaction ours = {.sa_sigaction = on_sigbus,
@@ -90,6 +103,7 @@ static void install_handler(void)
     page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     sigemptyset(&ours.sa_mask);
     give_alternate_stack();
+    (void)pthread_atfork(regions_lock, regions_unlock, regions_unlock);
     (void)sigaction(SIGBUS, &ours, &earlier); /* cannot fail with these arguments */
 }
 
@@ -172,13 +186,13 @@ static int open_for(const char *path, enum file_access access, bool *ret_writabl
 
     *ret_writable = access != FILE_READ_ONLY;
     if (*ret_writable) {
-        fd = open(path, O_RDWR | flags);
+        fd = fds_above_standard(open(path, O_RDWR | flags));
         bool denied = fd < 0 && (errno == EACCES || errno == EPERM || errno == EROFS);
         if (!denied || access == FILE_READ_WRITE)
             return fd;
         *ret_writable = false;
     }
-    return open(path, O_RDONLY | flags);
+    return fds_above_standard(open(path, O_RDONLY | flags));
 }
 
 int file_map(struct file *file, const char *path, enum file_access access, struct error *err)
@@ -272,7 +286,7 @@ static int open_new(struct new_file *new, const char *path)
     if (dir < 0)
         return -1;
     new->temp[0] = '\0';
-    fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    fd = fds_above_standard(openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd;
     if (strlen(path) + sizeof ".XXXXXX" > sizeof new->temp) {
@@ -280,7 +294,7 @@ static int open_new(struct new_file *new, const char *path)
         return -1;
     }
     strcpy(stpcpy(new->temp, path), ".XXXXXX");
-    fd = mkostemp(new->temp, O_CLOEXEC);
+    fd = fds_above_standard(mkostemp(new->temp, O_CLOEXEC));
     if (fd < 0)
         new->temp[0] = '\0';
     return fd;

@@ -36,6 +36,13 @@ void index_note(struct ring *ring, uint64_t pos)
         atomic_store_explicit(&ring->index[part], pos, memory_order_relaxed);
 }
 
+void index_forget_beyond(struct ring *ring, uint64_t head)
+{
+    for (uint64_t i = 0; i < ring->parts; i++)
+        if (atomic_load_explicit(&ring->index[i], memory_order_relaxed) >= head)
+            atomic_store_explicit(&ring->index[i], 0, memory_order_relaxed);
+}
+
 /* The frame that entry v leads to, if it leads to one between low and head. */
 static bool probe(const struct ring *ring, uint64_t v, uint64_t low, uint64_t head, uint64_t *ret_pos,
                   struct frame *ret)

@@ -16,6 +16,12 @@ uint64_t index_key_of(const struct frame *frame, enum index_key key);
 void index_note(struct ring *ring, uint64_t pos);
 
 /*
+ * Forgets entries at or beyond `head`: a writer that died before it published may have left some, and frames under them, where
+ * the next one only writes a filler.  Under the lock.
+ */
+void index_forget_beyond(struct ring *ring, uint64_t head);
+
+/*
  * A position in [low, head) whose frame's key is <= target (for times: < target), as close before it as the index knows;
  * `low` itself, a frame's place, when it knows none.  A hint for a walk: the caller checks each frame as ever.
  */

@@ -13,6 +13,9 @@
 /* What an envelope adds to its data: the fixed text, a number, and tags of six bytes for each of theirs. */
 #define ENVELOPE_BYTES_MAX (256 + 6 * TAGS_BYTES_MAX + 3 * TAGS_COUNT_MAX)
 
+#define ITEMS_FIRST 64    /* messages there is room for at first */
+#define ITEMS_KEEP 65536u /* more room than this is given back when the messages are taken */
+
 struct item {
     size_t data_at;
     size_t tags_at; /* in own_tags; unused without has_own_tags */
@@ -23,8 +26,7 @@ struct intake {
     struct json_gate gate;
     enum intake_flags flags;
     bool skipping;
-    bool
-        line_start; /* the byte before the next one ended a line; so does the start of the stream */
+    bool line_start;       /* the byte before the next one ended a line; so does the start of the stream */
     uint64_t offset;       /* of the next byte, from the start of the stream */
     uint64_t value_offset; /* of the first byte of the unfinished value */
     uint64_t message_max;
@@ -37,9 +39,9 @@ struct intake {
     struct buf own_tags; /* lists of recognised messages, with `tags` joined */
     struct buf scratch;
 
-    struct item items[INTAKE_BATCH_MESSAGES];
-    struct payload payloads[INTAKE_BATCH_MESSAGES];
-    size_t n;
+    struct item *items; /* n of `room`, as are the payloads */
+    struct payload *payloads;
+    size_t n, room;
     const char *text_p; /* where the payloads point */
     const char *own_tags_p;
 };
@@ -47,14 +49,10 @@ struct intake {
 int intake_new(struct bytes tags, uint32_t tags_raw, uint64_t message_max, enum intake_flags flags,
                struct intake **ret, struct error *err)
 {
-    auto_intake struct intake *in = malloc(sizeof *in);
+    auto_intake struct intake *in = calloc(1, sizeof *in);
 
     if (in == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    /* all but the two arrays, which would cost a page fault for every page */
-    memset(in, 0, offsetof(struct intake, items));
-    in->n = 0;
-    in->text_p = in->own_tags_p = NULL;
     in->gate = JSON_GATE_INIT;
     in->gate.envelope = (flags & INTAKE_RECOGNISE) != 0;
     in->flags = flags;
@@ -76,6 +74,8 @@ void intake_free(struct intake *in)
     buf_done(&in->text);
     buf_done(&in->own_tags);
     buf_done(&in->scratch);
+    free(in->items);
+    free(in->payloads);
     free(in);
 }
 
@@ -184,13 +184,33 @@ static struct bytes keep_tags(struct intake *in, struct item *item)
     return (struct bytes){in->own_tags.p + item->tags_at, in->scratch.n};
 }
 
+static int items_room(struct intake *in)
+{
+    if (in->n < in->room)
+        return 0;
+    size_t room = in->room == 0 ? ITEMS_FIRST : in->room * 2;
+    struct item *items = realloc(in->items, room * sizeof *items);
+    if (items == NULL)
+        return -1;
+    in->items = items;
+    struct payload *payloads = realloc(in->payloads, room * sizeof *payloads);
+    if (payloads == NULL)
+        return -1;
+    in->payloads = payloads;
+    in->room = room;
+    return 0;
+}
+
 static enum intake_status add_item(struct intake *in, struct bytes data, struct bytes tags,
                                    uint32_t raw, bool own_tags, struct error *err)
 {
-    struct item *item = &in->items[in->n];
-
-    if (data.n + tags.n > in->message_max)
+    if (data.n + raw > in->message_max)
         return too_large(in, in->value_offset, err);
+    if (items_room(in) < 0) {
+        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return refused(in, err);
+    }
+    struct item *item = &in->items[in->n];
     *item = (struct item){.data_at = in->text_done};
     if (own_tags) {
         if (buf_room(&in->own_tags, tags.n) < 0) {
@@ -234,7 +254,7 @@ static enum intake_status value_done(struct intake *in, struct error *err)
 /* The most that the text of the unfinished value may have; an envelope may be larger than what is in it. */
 static uint64_t held_max(const struct intake *in)
 {
-    uint64_t data_max = in->message_max > in->tags.n ? in->message_max - in->tags.n : 0;
+    uint64_t data_max = in->message_max > in->tags_raw ? in->message_max - in->tags_raw : 0;
     size_t held = intake_held(in);
 
     if (held > data_max && (in->flags & INTAKE_RECOGNISE) &&
@@ -281,7 +301,7 @@ static enum intake_status value_go(struct intake *in, struct piece *piece, bool 
 
 static bool is_full(const struct intake *in)
 {
-    return in->n == INTAKE_BATCH_MESSAGES || in->text_done >= INTAKE_BATCH_BYTES;
+    return in->text_done >= INTAKE_BATCH_BYTES;
 }
 
 static enum intake_status take_piece(struct intake *in, struct piece *piece, size_t *ret_end,
@@ -365,6 +385,13 @@ void intake_taken(struct intake *in)
     buf_clear(&in->own_tags);
     in->text_done = 0;
     in->n = 0;
+    if (in->room > ITEMS_KEEP) {
+        free(in->items);
+        free(in->payloads);
+        in->items = NULL;
+        in->payloads = NULL;
+        in->room = 0;
+    }
 }
 
 size_t intake_held(const struct intake *in)

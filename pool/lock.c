@@ -1,5 +1,6 @@
 #include "lock.h"
 
+#include "base/fds.h"
 #include "base/units.h"
 #include "futex.h"
 
@@ -95,7 +96,7 @@ static uint32_t random_slot(void)
     return n == 0 ? 1 : n;
 }
 
-static int take_slot(struct lock *lock, int fd, _Atomic uint64_t *word)
+static int take_slot(struct lock *lock, int fd)
 {
     for (int i = 0; i < SLOT_TRIES; i++) {
         uint32_t slot = random_slot();
@@ -106,7 +107,8 @@ static int take_slot(struct lock *lock, int fd, _Atomic uint64_t *word)
                 continue;
             return -1;
         }
-        if (slot_of(atomic_load(word)) != slot) { /* rule (3) */
+        if (slot_of(atomic_load(lock->words[0])) != slot &&
+            slot_of(atomic_load(lock->words[1])) != slot) { /* rule (3) */
             lock->slot = slot;
             return 0;
         }
@@ -117,7 +119,7 @@ static int take_slot(struct lock *lock, int fd, _Atomic uint64_t *word)
     return -1;
 }
 
-static int attach_locked(struct lock *lock, _Atomic uint64_t *word)
+static int attach_locked(struct lock *lock)
 {
     char self[64];
 
@@ -125,11 +127,11 @@ static int attach_locked(struct lock *lock, _Atomic uint64_t *word)
         return 0; /* another thread was faster */
     /* A description of its own: the one behind the mapping is shared with every child that inherits the mapping. */
     (void)snprintf(self, sizeof self, "/proc/self/fd/%d", lock->pool_fd);
-    int fd = open(self, O_RDWR | O_CLOEXEC);
+    int fd = fds_above_standard(open(self, O_RDWR | O_CLOEXEC));
     if (fd < 0)
         return -1;
     lock->fd = fd;
-    if (take_slot(lock, fd, word) < 0) {
+    if (take_slot(lock, fd) < 0) {
         int saved = errno;
         close(fd);
         lock->fd = -1;
@@ -144,13 +146,13 @@ static int attach_locked(struct lock *lock, _Atomic uint64_t *word)
     return 0;
 }
 
-static int attach(struct lock *lock, _Atomic uint64_t *word)
+static int attach(struct lock *lock)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     (void)pthread_once(&once, watch_forks);
     pthread_mutex_lock(&attached_mutex);
-    int result = attach_locked(lock, word);
+    int result = attach_locked(lock);
     pthread_mutex_unlock(&attached_mutex);
     return result;
 }
@@ -239,7 +241,7 @@ static enum lock_result wait_for_it(struct lock *lock, _Atomic uint64_t *word, e
 enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, enum lock_wait wait,
                               struct error *err)
 {
-    if (atomic_load_explicit(&lock->slot, memory_order_relaxed) == 0 && attach(lock, word) < 0) {
+    if (atomic_load_explicit(&lock->slot, memory_order_relaxed) == 0 && attach(lock) < 0) {
         fail_os(err, errno == EACCES ? PLSM_ERROR_PERMISSION : PLSM_ERROR_IO, errno,
                 "failed to become a writer of the pool");
         return LOCK_FAILED;

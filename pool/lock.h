@@ -17,7 +17,7 @@
  *   (1) The generation rises at every acquisition.  Without it, a slot that was freed and taken again between a look and
  *       the swap looks the same, and two writers hold the lock.
  *   (2) Whoever has slept acquires with `contended` set, since others may sleep too.
- *   (3) A new slot whose number stands in the word is not kept: its holder is dead, and our living byte would hide that.
+ *   (3) A new slot whose number stands in a word is not kept: its holder is dead, and our living byte would hide that.
  *   (4) A sleep is bounded: the death of a holder wakes nobody.
  *
  * A copy of the file made while the lock was held opens like one whose holder died: nobody holds bytes of the copy.
@@ -38,12 +38,14 @@
 
 struct lock {
     int pool_fd;               /* the pool's file; not ours */
+    _Atomic uint64_t *words[2]; /* all that a slot may be written in */
     _Atomic int fd;            /* the description that holds the byte; -1: not attached */
     _Atomic uint32_t slot;     /* 0: not attached */
     struct lock *next, **link; /* on the list that the fork handler walks */
 };
 
-#define LOCK_INIT(pool_file_fd) ((struct lock){.pool_fd = (pool_file_fd), .fd = -1})
+#define LOCK_INIT(pool_file_fd, word, other) \
+    ((struct lock){.pool_fd = (pool_file_fd), .words = {(word), (other)}, .fd = -1})
 
 /* Detaches.  Not while holding it. */
 void lock_done(struct lock *lock);
@@ -62,7 +64,7 @@ enum lock_result {
     LOCK_FAILED,     /* *err filled */
 };
 
-/* `word` is one of the two lock words of the header. */
+/* `word` is one of lock->words. */
 enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, enum lock_wait wait,
                               struct error *err);
 void lock_release(_Atomic uint64_t *word);

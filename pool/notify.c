@@ -129,7 +129,7 @@ enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen,
                            nap_length(pools, n, now, deadline_ns, &poll_ns));
         if (why == EINTR)
             return any_ready(pools, seen, n) ? POOL_WAIT_READY : POOL_WAIT_INTERRUPTED;
-        if (why == ENOSYS) /* a kernel before 5.16: look often instead */
+        if (why != 0 && why != EAGAIN && why != ETIMEDOUT) /* a kernel or a sandbox without futex_waitv: look often instead */
             (void)clock_nanosleep(CLOCK_MONOTONIC, 0,
                                   &(struct timespec){.tv_nsec = (long)NOTIFY_POLL_MIN_NS}, NULL);
         if (clock_mono_ns() - looked >= NOTIFY_NAP_NS) {

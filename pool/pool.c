@@ -11,6 +11,7 @@
 #include "testing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +38,26 @@ int pool_fail_if_over(struct pool *pool, struct error *err)
     return fail_path(err, pool->path);
 }
 
+enum lock_result pool_lock(struct pool *pool, enum lock_wait wait, struct error *err)
+{
+    struct commit commit;
+    enum lock_result result = lock_acquire(&pool->lock, &pool->ring.live->lock, wait, err);
+
+    if (result == LOCK_TAKEN_OVER && ring_commit(&pool->ring, &commit))
+        index_forget_beyond(&pool->ring, commit.head);
+    if (result == LOCK_FAILED)
+        fail_path(err, pool->path);
+    return result;
+}
+
+/* Somebody has copied another pool over the file: same inode, other content. */
+static bool is_another_pool(const struct pool *pool)
+{
+    const struct header_page *page = (const struct header_page *)(const void *)pool->file.map;
+
+    return __atomic_load_n(&page->fixed.crc, __ATOMIC_RELAXED) != pool->fixed.crc;
+}
+
 int pool_check_alive(struct pool *pool, struct error *err)
 {
     struct stat st;
@@ -46,6 +67,8 @@ int pool_check_alive(struct pool *pool, struct error *err)
             atomic_store(&pool->unlinked, true);
         if ((uint64_t)st.st_size < pool->file.size)
             atomic_store(&pool->file.dead, true);
+        else if (is_another_pool(pool))
+            atomic_store(&pool->unlinked, true);
     }
     return pool_fail_if_over(pool, err);
 }
@@ -133,7 +156,7 @@ int pool_open(const char *path, enum pool_access access, struct pool **ret_pool,
     if (pool == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     pool->file = FILE_INIT; /* pool_close() copes from here on */
-    pool->lock = LOCK_INIT(-1);
+    pool->lock = LOCK_INIT(-1, NULL, NULL);
     pool->now_ns = clock_real_ns;
     pool->path = strdup(path);
     if (pool->path == NULL)
@@ -145,7 +168,7 @@ int pool_open(const char *path, enum pool_access access, struct pool **ret_pool,
         return fail_path(err, path);
     ring_init(&pool->ring, pool->file.map, &pool->fixed);
     set_message_max(pool);
-    pool->lock = LOCK_INIT(pool->file.fd);
+    pool->lock = LOCK_INIT(pool->file.fd, &pool->ring.live->lock, &pool->ring.live->flush_lock);
     if (pool_fail_if_over(pool, err) < 0)
         return -1;
     if (pool->file.writable && recover_needed(pool) && recover_run(pool, err) < 0)
@@ -187,6 +210,7 @@ static void bounds_from(const struct commit *commit, uint64_t tail, uint64_t old
                                 .newest_time = commit->newest_time,
                                 .tail = tail < commit->head ? tail : commit->head,
                                 .head = commit->head,
+                                .time_floor = commit->time_floor,
                                 .rendered_end = commit->rendered_end};
 }
 
@@ -207,7 +231,7 @@ static int look(struct pool *pool, struct pool_bounds *ret, uint64_t *ret_oldest
             bounds_from(&commit, tail, commit.newest + 1, ret);
             return 0;
         case FRAME_OK:
-            if (oldest.seq > commit.newest || oldest.seq == 0)
+            if (oldest.seq > commit.newest || oldest.seq == 0 || commit.head - tail > ring->bytes)
                 return pool_fail_corrupt(pool, pos, "the oldest message has an impossible number", err);
             bounds_from(&commit, pos, oldest.seq, ret);
             if (ret_oldest_time != NULL)
@@ -310,12 +334,33 @@ static int remove_failed(const char *path, int os_errno, struct error *err)
     return fail_path(err, path);
 }
 
+/* What has no pool of its own to mark: a symbolic link, a damaged file, one we may not write. */
+static int unlink_only(const char *path, struct error *err)
+{
+    return unlink(path) == 0 ? 0 : remove_failed(path, errno, err);
+}
+
+/* May names be removed from the directory of `path`?  Asked before readers are told that the pool is gone. */
+static bool may_unlink(const char *path)
+{
+    auto_free char *dir = strdup(path);
+    char *slash = dir == NULL ? NULL : strrchr(dir, '/');
+
+    if (dir == NULL)
+        return false;
+    if (slash != NULL)
+        slash[slash == dir] = '\0';
+    return faccessat(AT_FDCWD, slash == NULL ? "." : dir, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 static int delete_locked(struct pool *pool, const char *path, struct error *err)
 {
     _Atomic uint32_t *gone = &pool->ring.live->gone;
 
     if (!names_this_file(pool, path)) /* deleted, or another pool of that name made, while we waited */
         return remove_failed(path, ENOENT, err);
+    if (!may_unlink(path))
+        return unlink_only(path, err); /* says why */
     atomic_store_explicit(gone, 1, memory_order_release); /* first: no append may be acknowledged after the name is gone */
     if (unlink(path) == 0)
         return 0;
@@ -328,15 +373,14 @@ int pool_delete(const char *path, struct error *err)
 {
     auto_pool struct pool *pool = NULL;
     struct error ignored;
+    struct stat st;
 
-    /* What is damaged or not ours to write can still be unlinked; its readers find out by the link count. */
-    if (pool_open(path, POOL_READ_WRITE, &pool, &ignored) < 0)
-        return unlink(path) == 0 ? 0 : remove_failed(path, errno, err);
-    _Atomic uint64_t *word = &pool->ring.live->lock;
-    if (lock_acquire(&pool->lock, word, LOCK_WAIT, err) == LOCK_FAILED)
-        return fail_path(err, path);
+    if (lstat(path, &st) < 0 || S_ISLNK(st.st_mode) || pool_open(path, POOL_READ_WRITE, &pool, &ignored) < 0)
+        return unlink_only(path, err); /* its readers find out by the link count */
+    if (pool_lock(pool, LOCK_WAIT, err) == LOCK_FAILED)
+        return -1;
     int result = delete_locked(pool, path, err);
-    lock_release(word);
+    lock_release(&pool->ring.live->lock);
     notify_wake(pool->ring.live);
     return result;
 }

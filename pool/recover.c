@@ -7,6 +7,11 @@
 
 #include <stdlib.h>
 
+static bool place_is_possible(const struct ring *ring, uint64_t tail, uint64_t head)
+{
+    return (tail > head ? tail - head : head - tail) <= ring->bytes && tail % LAYOUT_FRAME_ALIGN == 0;
+}
+
 /* A file copied while writers went on has new frames under an old header, or the other way round. */
 static bool oldest_is_readable(const struct ring *ring)
 {
@@ -16,8 +21,9 @@ static bool oldest_is_readable(const struct ring *ring)
 
     if (!ring_commit(ring, &commit))
         return false;
-    enum frame_result result = frame_read(ring, &pos, commit.head, &frame);
-    return result != FRAME_BAD;
+    if (!place_is_possible(ring, pos, commit.head))
+        return ring_tail(ring) != pos; /* writers moved it meanwhile: they look themselves */
+    return frame_read(ring, &pos, commit.head, &frame) != FRAME_BAD;
 }
 
 bool recover_needed(struct pool *pool)
@@ -26,19 +32,28 @@ bool recover_needed(struct pool *pool)
     uint64_t boot[2];
 
     header_boot_id(boot);
-    return atomic_load_explicit(&live->boot[0], memory_order_relaxed) != boot[0] ||
+    return (boot[0] == 0 && boot[1] == 0) || /* a system that does not say which boot this is */
+           atomic_load_explicit(&live->boot[0], memory_order_relaxed) != boot[0] ||
            atomic_load_explicit(&live->boot[1], memory_order_relaxed) != boot[1] ||
            !ring_commit_sound(&pool->ring) || !oldest_is_readable(&pool->ring);
 }
 
-static void remember_boot(struct pool *pool)
+static void set_boot(struct pool *pool, const uint64_t boot[2])
 {
-    uint64_t boot[2];
-
-    header_boot_id(boot);
     for (int i = 0; i < 2; i++)
-        atomic_store_explicit(&pool->ring.live->boot[i], boot[i], memory_order_relaxed);
+        atomic_store(&pool->ring.live->boot[i], boot[i]);
 }
+
+/* The pool as recovery looks at it. */
+struct recovery {
+    struct ring *ring;
+    struct ring everywhere;          /* the same with no tail, so that nothing counts as lapped */
+    struct header_live no_tail;
+    struct buf scratch;
+    uint64_t budget;                 /* bytes of bodies that may turn out damaged, before a hostile file is given up */
+};
+
+#define BUDGET_RINGS 4
 
 static bool newest_commit(const struct ring *ring, struct commit *ret)
 {
@@ -49,38 +64,54 @@ static bool newest_commit(const struct ring *ring, struct commit *ret)
     return a_good || b_good;
 }
 
-/* One whole good frame at or behind *pos; scratch holds its body. */
-static enum frame_result read_whole(const struct ring *ring, uint64_t *pos, uint64_t head,
-                                    struct frame *ret, struct buf *scratch)
+/* One whole good frame at or behind *pos. */
+static enum frame_result read_whole(struct recovery *r, uint64_t *pos, uint64_t head, struct frame *ret)
 {
-    enum frame_result result = frame_read(ring, pos, head, ret);
+    enum frame_result result = frame_read(&r->everywhere, pos, head, ret);
 
     if (result != FRAME_OK)
         return result;
-    buf_clear(scratch);
-    if (buf_room(scratch, (size_t)ret->tags_len + ret->data_len) < 0)
+    size_t n = (size_t)ret->tags_len + ret->data_len;
+    buf_clear(&r->scratch);
+    if (r->budget < n || buf_room(&r->scratch, n) < 0)
         return FRAME_BAD;
-    return frame_read_body(ring, *pos, ret, scratch->p);
+    result = frame_read_body(&r->everywhere, *pos, ret, r->scratch.p);
+    if (result == FRAME_BAD)
+        r->budget -= n;
+    return result;
 }
 
-/* Step 2, first half: are all frames from tail to head good? */
-static bool walk_is_good(const struct ring *ring, const struct commit *commit, struct buf *scratch)
+/* The first good frame at or behind `pos`; head when there is none. */
+static uint64_t next_good(struct recovery *r, uint64_t pos, uint64_t head)
 {
-    uint64_t pos = ring_tail(ring), expected = 0;
     struct frame frame;
 
-    if (pos > commit->head)
-        return true; /* a writer was killed after it had moved the tail past everything */
-    if (commit->head - pos > ring->bytes || pos % LAYOUT_FRAME_ALIGN != 0)
-        return false;
-    while (pos < commit->head) {
-        if (read_whole(ring, &pos, commit->head, &frame, scratch) != FRAME_OK ||
-            (expected != 0 && frame.seq != expected) || frame.seq > commit->newest)
-            return false;
-        expected = frame.seq + 1;
-        pos = frame_end(pos, &frame);
+    for (; pos < head; pos += LAYOUT_FRAME_ALIGN) {
+        uint64_t at = pos;
+        if (read_whole(r, &at, head, &frame) == FRAME_OK)
+            return at;
     }
-    return pos == commit->head && (expected == 0 || expected == commit->newest + 1);
+    return head;
+}
+
+/* Where a walk over good frames came to. */
+struct walk {
+    uint64_t pos;       /* behind the last good one */
+    struct frame last;
+    uint64_t n;
+};
+
+static struct walk walk_from(struct recovery *r, uint64_t pos, uint64_t head)
+{
+    struct walk walk = {.pos = pos};
+    struct frame frame;
+
+    while (pos < head && read_whole(r, &pos, head, &frame) == FRAME_OK &&
+           (walk.n == 0 || frame.seq == walk.last.seq + 1)) {
+        pos = frame_end(pos, &frame);
+        walk = (struct walk){.pos = pos, .last = frame, .n = walk.n + 1};
+    }
+    return walk;
 }
 
 static void append_to_commit(struct commit *commit, uint64_t end, const struct frame *frame)
@@ -94,21 +125,52 @@ static void append_to_commit(struct commit *commit, uint64_t end, const struct f
                            message_length(frame->seq, frame->tags_len, frame->data_len);
 }
 
-/* Step 2, second half: frames whose commit was lost.  Returns how many. */
-static uint64_t extend(struct ring *ring, struct commit *commit, struct buf *scratch)
+/* Step 2: frames whose commit was lost.  True when there were some. */
+static bool extend(struct recovery *r, struct commit *commit)
 {
-    uint64_t tail = ring_tail(ring), n = 0;
+    uint64_t tail = ring_tail(r->ring), newest = commit->newest;
     uint64_t pos = commit->head > tail ? commit->head : tail;
     struct frame frame;
 
-    while (read_whole(ring, &pos, tail + ring->bytes, &frame, scratch) == FRAME_OK &&
+    while (read_whole(r, &pos, tail + r->ring->bytes, &frame) == FRAME_OK &&
            frame.seq == commit->newest + 1) {
-        index_note(ring, pos);
+        index_note(r->ring, pos);
         pos = frame_end(pos, &frame);
         append_to_commit(commit, pos, &frame);
-        n++;
     }
-    return n;
+    return commit->newest > newest;
+}
+
+/* Step 3. */
+static void cut(struct commit *commit, const struct walk *walk)
+{
+    uint64_t floor = commit->time_floor;
+
+    append_to_commit(commit, walk->pos, &walk->last);
+    commit->time_floor = floor <= walk->last.seq ? floor : 0;
+}
+
+/* Steps 1 to 4 with a commit and a tail that can be.  True when *commit is to be published. */
+static bool mend(struct recovery *r, struct commit *commit)
+{
+    uint64_t tail = ring_tail(r->ring), flushed = atomic_load(&r->ring->live->flushed);
+    struct walk walk;
+
+    if (tail < commit->head) {
+        uint64_t good = next_good(r, tail, commit->head);
+        walk = walk_from(r, good, commit->head);
+        if (walk.n == 0 || walk.last.seq > commit->newest)
+            good = walk.pos = commit->head; /* nothing readable is left but the numbers */
+        if (good > tail)
+            ring_move_tail(r->ring, good);
+        if (walk.pos < commit->head && walk.pos < flushed)
+            return good > tail;
+        if (walk.pos < commit->head) {
+            cut(commit, &walk);
+            return true;
+        }
+    }
+    return extend(r, commit) || ring_tail(r->ring) > tail;
 }
 
 /* A good frame found by looking everywhere. */
@@ -137,16 +199,14 @@ static int finds_add(struct finds *finds, uint64_t off, const struct frame *fram
 }
 
 /* Every good frame of the ring, by place. */
-static int look_everywhere(const struct ring *ring, struct finds *finds, struct buf *scratch)
+static int look_everywhere(struct recovery *r, struct finds *finds)
 {
-    uint64_t off = 0;
+    uint64_t off = 0, bytes = r->ring->bytes;
 
-    /* Positions of the lap `bytes`..2*bytes with the tail out of the way: offsets become positions. */
-    while (off + FRAME_HEADER_BYTES <= ring->bytes) {
-        uint64_t pos = ring->bytes + off;
+    while (off + FRAME_HEADER_BYTES <= bytes) {
+        uint64_t pos = bytes + off; /* offsets become positions of the first lap */
         struct frame frame;
-        if (read_whole(ring, &pos, 2 * ring->bytes, &frame, scratch) == FRAME_OK &&
-            pos == ring->bytes + off) {
+        if (read_whole(r, &pos, 2 * bytes, &frame) == FRAME_OK && pos == bytes + off) {
             if (finds_add(finds, off, &frame) < 0)
                 return -1;
             off += frame_bytes(frame.tags_len, frame.data_len);
@@ -171,98 +231,110 @@ static bool follows(const struct found *a, const struct found *b)
     return b->frame.seq == a->frame.seq + 1 && (b->off == end || b->off == 0);
 }
 
-/* Step 3: keeps the run finds[first..n). */
-static void rebuild(struct ring *ring, struct commit *commit, const struct finds *finds, size_t first)
+/* The longest unbroken run: list[*ret_first] and the ones behind it, so many. */
+static size_t longest_run(const struct finds *finds, size_t *ret_first)
 {
-    uint64_t tail = ring_tail(ring), known = commit->head;
-    uint64_t lap, pos = 0;
+    size_t best = 0, n = 0;
 
-    if (tail > known && tail - known <= ring->bytes)
-        known = tail;
-    lap = (known / ring->bytes + 2) * ring->bytes;
-    for (uint64_t i = 0; i < ring->parts; i++)
-        atomic_store_explicit(&ring->index[i], 0, memory_order_relaxed);
+    *ret_first = 0;
+    for (size_t i = 0; i < finds->n; i++) {
+        n = n > 0 && follows(&finds->list[i - 1], &finds->list[i]) ? n + 1 : 1;
+        if (n > best) {
+            best = n;
+            *ret_first = i + 1 - n;
+        }
+    }
+    return best;
+}
+
+/* Step 5: new positions for a run. */
+static void rebuild(struct ring *ring, struct commit *commit, const struct found *run, size_t n)
+{
+    uint64_t tail = ring_tail(ring), known = tail > commit->head && tail < UINT64_MAX / 2 ? tail : commit->head;
+    uint64_t lap = (known / ring->bytes + 2) * ring->bytes, pos = 0;
+
+    index_forget_beyond(ring, 0);
     commit->newest_time = 0;
     commit->time_floor = 0;
-    for (size_t i = first; i < finds->n; i++) {
-        const struct found *found = &finds->list[i];
-        if (i > first && found->off < finds->list[i - 1].off)
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && run[i].off < run[i - 1].off)
             lap += ring->bytes;
-        pos = lap + found->off;
-        if (i == first)
+        pos = lap + run[i].off;
+        if (i == 0)
             ring_move_tail(ring, pos);
         index_note(ring, pos);
-        append_to_commit(commit, frame_end(pos, &found->frame), &found->frame);
+        append_to_commit(commit, frame_end(pos, &run[i].frame), &run[i].frame);
     }
-    if (first == finds->n) { /* nothing is left but the numbers */
+    if (n == 0) { /* nothing is left but the numbers */
         commit->head = lap;
         ring_move_tail(ring, lap);
     }
 }
 
-static int salvage(struct pool *pool, struct commit *commit, bool have_commit, struct buf *scratch,
-                   struct error *err)
+static int salvage(struct recovery *r, struct commit *commit, bool have_commit, struct error *err)
 {
-    struct ring *ring = &pool->ring;
     struct finds finds = {0};
-    uint64_t tail = ring_tail(ring);
+    size_t first, n;
+    int result = look_everywhere(r, &finds);
 
-    ring_move_tail(ring, 0); /* so that nothing counts as lapped; readers see no commit that is sound, or old frames */
-    int result = look_everywhere(ring, &finds, scratch);
-    ring_move_tail(ring, tail);
     if (result < 0) {
-        free(finds.list);
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    } else if (finds.n == 0 && !have_commit) {
+        result = fail(err, PLSM_ERROR_CORRUPT, "no sound header and no sound message");
+    } else {
+        if (finds.n > 0)
+            qsort(finds.list, finds.n, sizeof finds.list[0], by_seq);
+        n = longest_run(&finds, &first);
+        if (!have_commit)
+            *commit = (struct commit){.gen = 1, .head = r->ring->bytes};
+        rebuild(r->ring, commit, finds.list == NULL ? NULL : finds.list + first, n);
     }
-    if (finds.n == 0 && !have_commit) {
-        free(finds.list);
-        fail(err, PLSM_ERROR_CORRUPT, "no sound header and no sound message");
-        return fail_path(err, pool->path);
-    }
-    if (finds.n > 0)
-        qsort(finds.list, finds.n, sizeof finds.list[0], by_seq);
-    size_t first = finds.n;
-    while (first > 0 && (first == finds.n || follows(&finds.list[first - 1], &finds.list[first])))
-        first--;
-    if (!have_commit)
-        *commit = (struct commit){.head = ring->bytes};
-    rebuild(ring, commit, &finds, first);
     free(finds.list);
-    return 0;
+    return result;
 }
 
 static int recover_locked(struct pool *pool, struct error *err)
 {
-    struct ring *ring = &pool->ring;
-    auto_buf struct buf scratch = BUF_INIT;
+    struct recovery r = {.ring = &pool->ring,
+                         .everywhere = pool->ring,
+                         .budget = BUDGET_RINGS * pool->ring.bytes + FRAME_TAGS_LEN_MAX};
     struct commit commit;
-    bool have_commit = newest_commit(ring, &commit);
-    bool in_force = ring_commit_sound(ring);
+    bool have_commit = newest_commit(&pool->ring, &commit), publish;
 
-    if (have_commit && walk_is_good(ring, &commit, &scratch)) {
-        if (extend(ring, &commit, &scratch) == 0 && in_force)
-            return 0;
-    } else if (salvage(pool, &commit, have_commit, &scratch, err) < 0) {
-        return -1;
+    r.everywhere.live = &r.no_tail;
+    set_boot(pool, (const uint64_t[2]){0, 0});
+    if (have_commit && place_is_possible(&pool->ring, ring_tail(&pool->ring), commit.head)) {
+        index_forget_beyond(&pool->ring, commit.head);
+        publish = mend(&r, &commit) || !ring_commit_sound(&pool->ring);
+    } else {
+        publish = salvage(&r, &commit, have_commit, err) == 0;
+        if (!publish) {
+            buf_done(&r.scratch);
+            return fail_path(err, pool->path);
+        }
     }
-    /* gen may be the damaged word. */
-    atomic_store_explicit(&ring->live->gen, have_commit ? commit.gen : 1, memory_order_relaxed);
-    ring_publish(ring, &commit);
+    buf_done(&r.scratch);
+    if (publish) {
+        atomic_store(&pool->ring.live->flushed, 0); /* positions may have changed: the next flush writes everything */
+        atomic_store(&pool->ring.live->gen, commit.gen); /* it may be the damaged word */
+        ring_publish(&pool->ring, &commit);
+    }
     return 0;
 }
 
 int recover_run(struct pool *pool, struct error *err)
 {
-    _Atomic uint64_t *word = &pool->ring.live->lock;
+    uint64_t boot[2];
 
-    if (lock_acquire(&pool->lock, word, LOCK_WAIT, err) == LOCK_FAILED)
+    if (pool_lock(pool, LOCK_WAIT, err) == LOCK_FAILED)
         return -1;
     int result = 0;
     if (recover_needed(pool)) { /* nobody did it while we waited */
         result = recover_locked(pool, err);
+        header_boot_id(boot);
         if (result == 0)
-            remember_boot(pool);
+            set_boot(pool, boot);
     }
-    lock_release(word);
+    lock_release(&pool->ring.live->lock);
     return result;
 }

@@ -17,7 +17,7 @@
  *
  * The words of a commit are written to the slot that is not in force, so a writer killed anywhere leaves the old commit whole.
  * What such a writer leaves: a tail that has moved ahead, perhaps past head; some bytes outside [tail, head); index entries
- * beyond head.  None of these is read.  The next writer begins at max(tail, head).
+ * beyond head.  None of these is read.  The next writer forgets those entries (pool_lock()) and begins at max(tail, head).
  *
  * A mapped file is input: every field is read once into a local, and a wrong one can only make a call fail.
  */

@@ -10,6 +10,7 @@ struct stream {
     uint64_t first_seq; /* nothing before it, should it not exist yet; 0: no such wish */
     uint64_t last_seq;  /* of a finite stream; else UINT64_MAX */
     uint64_t until_ns;  /* UINT64_MAX: no end */
+    uint64_t time_floor;/* messages before it carry times of a clock that was wrong */
     uint64_t lost_first, lost_next;
     bool lost;
     bool announce_gap;  /* opened at a number that is no longer there */
@@ -98,6 +99,7 @@ static int seek_start(struct stream *s, const struct stream_options *options, st
 
     if (pool_bounds(s->pool, &bounds, err) < 0)
         return -1;
+    s->time_floor = bounds.time_floor;
     if (options->finite || s->until_ns != UINT64_MAX)
         s->last_seq = bounds.newest;
     switch (options->start) {
@@ -147,11 +149,30 @@ void stream_close(struct stream *s)
 /* Messages first..next-1 are gone.  True when the stream had wanted one of them. */
 static bool note_gap(struct stream *s, uint64_t first, uint64_t next)
 {
+    if (first < s->first_seq)
+        first = s->first_seq;
+    if (s->last_seq != UINT64_MAX && next > s->last_seq + 1)
+        next = s->last_seq + 1;
+    if (first >= next)
+        return false;
     s->lost_first = first;
     s->lost_next = next;
-    if (first <= s->last_seq)
-        s->lost = true;
-    return first <= s->last_seq;
+    s->lost = true;
+    return true;
+}
+
+/*
+ * Nothing more now.  A finite stream ends at a message that was there when it was opened, so there must be more, unless the header
+ * spoke of messages that are not there.
+ */
+static enum stream_result at_end(struct stream *s, struct error *err)
+{
+    if (s->last_seq == UINT64_MAX || pool_ready(s->pool, s->cursor.pos))
+        return STREAM_WAIT;
+    fail(err, PLSM_ERROR_CORRUPT, "the pool ends before the newest number in its header");
+    fail_seq(err, s->cursor.seq);
+    fail_path(err, pool_path(s->pool));
+    return STREAM_FAILED;
 }
 
 enum stream_result stream_next(struct stream *s, struct message *ret, struct error *err)
@@ -165,13 +186,13 @@ enum stream_result stream_next(struct stream *s, struct message *ret, struct err
         uint64_t before = s->cursor.seq;
         switch (cursor_next(s->pool, &s->cursor, &s->store, ret, err)) {
         case CURSOR_MESSAGE:
-            if (ret->time_ns >= s->until_ns)
+            if (ret->time_ns >= s->until_ns && ret->seq >= s->time_floor)
                 return STREAM_DONE;
-            if (ret->seq >= s->first_seq && matches(s, ret))
+            if (ret->time_ns < s->until_ns && ret->seq >= s->first_seq && matches(s, ret))
                 return STREAM_MESSAGE;
             break;
         case CURSOR_END:
-            return STREAM_WAIT;
+            return at_end(s, err);
         case CURSOR_GAP:
             if (note_gap(s, before, s->cursor.seq))
                 return STREAM_GAP;
@@ -228,7 +249,7 @@ enum stream_result stream_render(struct stream *s, size_t max, struct time_cache
     case CURSOR_MESSAGE:
         return STREAM_DONE;
     case CURSOR_END:
-        return STREAM_WAIT;
+        return at_end(s, err);
     case CURSOR_GAP:
         return note_gap(s, before, s->cursor.seq) ? STREAM_GAP : STREAM_DONE;
     case CURSOR_FAILED:

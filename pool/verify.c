@@ -77,6 +77,8 @@ static bool walk(struct check *c, const struct commit *commit, struct buf *scrat
     struct frame frame;
 
     report->messages = report->last_good = 0;
+    if (atomic_load_explicit(&c->ring.live->gen, memory_order_acquire) != commit->gen)
+        return true;
     if (tail > commit->head ? tail - commit->head > c->ring.bytes : commit->head - tail > c->ring.bytes) {
         add_issue(report, "corrupt", "head/tail out of range");
         return false;

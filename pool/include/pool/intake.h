@@ -34,13 +34,12 @@ void intake_free(struct intake *in);
 
 enum intake_status {
     INTAKE_MORE,   /* all bytes used */
-    INTAKE_FULL,   /* INTAKE_BATCH_* reached: append what is complete, then push the rest */
+    INTAKE_FULL,   /* INTAKE_BATCH_BYTES reached: append what is complete, then push the rest */
     INTAKE_FAILED, /* *err filled; *ret_used is the offset of the wrong byte (also when that is in an earlier piece: then 0).
                       The next push resumes as described above; push from *ret_used on */
 };
 
-#define INTAKE_BATCH_MESSAGES 4096
-#define INTAKE_BATCH_BYTES (1u << 20)
+#define INTAKE_BATCH_BYTES (1u << 20) /* a write() of the mount is at most that, so that each stays in one piece */
 
 /*
  * Takes p[0..n).  Complete messages gather until intake_taken().

@@ -90,6 +90,7 @@ struct pool_bounds {
     uint64_t newest_time;  /* ns; of the last append, 0 when none */
     uint64_t tail, head;   /* positions: of the oldest frame, behind the newest */
     uint64_t rendered_end; /* bytes of envelopes in the life of the pool, the newest included */
+    uint64_t time_floor;   /* seq: the clock was set back here; searches by time begin at it */
 };
 
 static inline uint64_t pool_bounds_count(const struct pool_bounds *bounds)
@@ -127,9 +128,17 @@ int pool_get(struct pool *pool, uint64_t seq, struct buf *store, struct message 
 
 /*
  * Marks the pool as gone, so that every handle in every process stops, and unlinks its file.
- * Waits for a running append.  NotFound, Permission, Io.
+ * Waits for a running append.  NotFound, or Io (also without permission, as the contract of `pool delete` has it).  Of a
+ * symbolic link only the link is removed.
  */
 int pool_delete(const char *path, struct error *err);
+
+/*
+ * Gives an empty pool another size: a new file, with the mode and the owner of the old one, takes its place at once or not at all.
+ * All handles on the old one, also this one, then find it gone.  Needs POOL_READ_WRITE.
+ * Busy when it holds messages or a writer is at it, Usage (size), NotFound, Permission, Io (no space).
+ */
+int pool_resize(struct pool *pool, uint64_t size, struct error *err);
 
 /*
  * Sleeps until one of the pools has a message at or behind its position, is gone, or the deadline passes.
@@ -154,7 +163,10 @@ void pool_wake_control(uint32_t *control);
 /* Has the head moved past `seen`, or is the pool gone?  One or two loads. */
 bool pool_ready(struct pool *pool, uint64_t seen);
 
-/* NotFound when the pool was deleted or its file no longer stands at its path (looks at the disk), Io when it was cut short; else 0. */
+/*
+ * NotFound when the pool was deleted, its file has no name any more or holds another pool (looks at the disk), Io when it was cut
+ * short; else 0.  A file that was renamed is alive.
+ */
 int pool_check_alive(struct pool *pool, struct error *err);
 
 static inline void pool_cleanup(struct pool **pool)
