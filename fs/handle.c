@@ -100,8 +100,8 @@ static void read_slowly(struct work *work)
     free(slow);
 }
 
-static void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
-                      const struct fuse_file_info *fi)
+void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
+               const struct fuse_file_info *fi)
 {
     struct slow_read *slow;
 
@@ -117,7 +117,7 @@ static void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
     workers_submit(h->m->workers, &slow->work);
 }
 
-static void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
+void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
 {
     (void)h;
     fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);

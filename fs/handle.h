@@ -43,11 +43,17 @@ void handle_unref(struct handle *h);
 /* At the very end, when no other thread runs any more. */
 void handles_free(struct mount *m);
 
+/* What a finite file does; also the reading side of `size`. */
+void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
+               const struct fuse_file_info *fi);
+void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
+
 /* One open file for each kind.  0 and *ret, or an errno.  `flags` are those of open(2), `open_flags` FOPEN_*. */
 int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
                 uint32_t *open_flags);
 int reader_open(struct mount *m, struct node *node, enum view_patience patience,
                 struct handle **ret, uint32_t *open_flags, bool *later);
+int control_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
 int file_open(struct mount *m, struct node *node, enum view_patience patience, struct handle **ret,
               uint32_t *open_flags, bool *later);
 

@@ -320,6 +320,8 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
     }
     if (node->place.kind == PLACE_APPEND)
         return append_open(m, node, flags, ret, open_flags);
+    if (writes && node->place.kind == PLACE_SIZE)
+        return control_open(m, node, ret, open_flags);
     if (writes)
         return EACCES;
     if (node->snapshot != NULL)

@@ -121,7 +121,7 @@ static int change_pool(struct mpool *pool, const struct stat *attr, int to_set)
 }
 
 /* What writers do to any file besides writing: truncating it and setting its times means nothing here. */
-static int change_append(int to_set)
+static int change_written(int to_set)
 {
     return (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0 ? EPERM : 0;
 }
@@ -133,8 +133,8 @@ static int change(const struct node *node, const struct stat *attr, int to_set)
 
     if (node->place.kind == PLACE_VIEW && node->place.depth == 0)
         return (to_set & times) != 0 ? EPERM : change_pool(node->pool, attr, to_set);
-    if (node->place.kind == PLACE_APPEND)
-        return change_append(to_set);
+    if (node->place.kind == PLACE_APPEND || node->place.kind == PLACE_SIZE)
+        return change_written(to_set);
     return (to_set & FUSE_SET_ATTR_SIZE) != 0 ? EACCES : EPERM;
 }
 

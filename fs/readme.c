@@ -25,6 +25,7 @@ static const char pool_text[] =
     "                      since/2026-03-04T05:06:07Z, or since/T1..T2\n"
     "    follow  next      wait: new messages for ever; the next message only\n"
     "    info  size        about the pool, as JSON; its size in bytes\n"
+    "                      (echo 64M > size gives it another one while it holds no messages)\n"
     "\n"
     "Directories in between change what is below them, in any order:\n"
     "\n"
