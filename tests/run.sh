@@ -3,8 +3,8 @@
 #
 #     sh tests/run.sh
 #
-# Installs the missing packages, builds the presets release, dev (address and undefined sanitizers) and tsan (threads),
-# and runs the tests of each. The last line is `N passed, N failed`; the exit status is 0 only when nothing failed.
+# Installs the missing packages, builds the presets release, dev (address and undefined sanitizers), tsan (threads) and fuzz (ten
+# seconds for each target), and runs the tests of each. The last line is `N passed, N failed`; the exit status is 0 only when nothing failed.
 # A build that fails, or a program that is missing, counts as a failure.
 set -u
 
@@ -28,14 +28,17 @@ finish() {
     exit
 }
 
-# build PRESET: one failure when it does not build.
+# build PRESET BUILD-ARGUMENT...: one failure when it does not build.
 build() {
-    echo "$1: building"
-    if cmake --preset "$1" -DPLASMITE_TESTS=ON >"$log" 2>&1 && cmake --build --preset "$1" >>"$log" 2>&1; then
+    preset=$1
+    shift
+    echo "$preset: building"
+    if cmake --preset "$preset" -DPLASMITE_TESTS=ON >"$log" 2>&1 &&
+        cmake --build --preset "$preset" "$@" >>"$log" 2>&1; then
         return 0
     fi
     cat "$log"
-    echo "$1: the build failed"
+    echo "$preset: the build failed"
     failed=$((failed + 1))
     return 1
 }
@@ -84,4 +87,5 @@ fi
 build release && check release
 build dev && check dev -L '^(unit|cli|fs)$'
 build tsan && check tsan -L '^unit$'
+build fuzz --target fuzz_json fuzz_intake && check fuzz -L '^fuzz$'
 finish

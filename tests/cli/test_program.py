@@ -34,6 +34,16 @@ class Program(harness.Case):
             self.assertRegex(page, r"(?m)^  %s +[A-Z]" % command.split()[0])
         self.assertIn("list    List pools in the pool directory", self.ok("help", "pool").out)
 
+    def test_closed_standard_streams__harm_no_pool(self):
+        # A pool that got the number of a closed stream would be written over by the receipt or the error.
+        self.ok("pool", "create", "a", "b")
+        feed = [harness.bin_path("plasmite"), "--dir", self.pools, "feed"]
+        for redirect, pool, data in ((">&-", "a", '{"n":1}'), ("2>&-", "b", "{bad"), ("<&-", "b", '{"n":1}')):
+            subprocess.run(["sh", "-c", 'exec "$@" ' + redirect, "sh", *feed, pool, data], capture_output=True, timeout=20)
+        for pool in "a", "b":
+            self.ok("doctor", pool)
+            self.assertEqual(self.ok("fetch", pool, "1").json()["data"], {"n": 1})
+
     def test_version(self):
         result = self.ok("version")
         self.assertEqual(result.json()["name"], "plasmite")
