@@ -197,10 +197,8 @@ int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
         return -1;
     switch (pool_lock(pool, (flags & APPEND_TRY) != 0 ? LOCK_TRY : LOCK_WAIT, err)) {
     case LOCK_FAILED:
-        return -1;
     case LOCK_BUSY:
-        fail(err, PLSM_ERROR_BUSY, "another writer is appending");
-        return fail_path(err, pool->path);
+        return -1;
     case LOCK_HELD:
     case LOCK_TAKEN_OVER: /* begin() copes with what else a dead writer can leave */
         break;

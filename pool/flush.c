@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define PATIENCE_NS NS_PER_S
+
 int flush_latched(struct header_live *live)
 {
     uint64_t boot[2];
@@ -70,6 +72,17 @@ static int flush_locked(struct pool *pool, uint64_t upto, struct error *err)
     return 0;
 }
 
+/* The lock only saves work: without it everything is written, and `flushed` left alone. */
+static int flush_alone(struct pool *pool, struct error *err)
+{
+    if (file_sync_range(&pool->file, pool->fixed.ring_off, pool->ring.bytes) == 0 &&
+        file_sync_barrier(&pool->file) == 0)
+        return 0;
+    int os_errno = errno;
+    latch(pool->ring.live, os_errno);
+    return flush_failed(pool, os_errno, err);
+}
+
 int flush_upto(struct pool *pool, uint64_t upto, struct error *err)
 {
     struct header_live *live = pool->ring.live;
@@ -77,8 +90,15 @@ int flush_upto(struct pool *pool, uint64_t upto, struct error *err)
 
     if (latched != 0)
         return flush_failed(pool, latched, err);
-    if (lock_acquire(&pool->lock, &live->flush_lock, LOCK_WAIT, err) == LOCK_FAILED)
-        return -1;
+    switch (lock_acquire(&pool->lock, &live->flush_lock, PATIENCE_NS, err)) {
+    case LOCK_FAILED:
+        return fail_path(err, pool->path);
+    case LOCK_BUSY:
+        return flush_alone(pool, err);
+    case LOCK_HELD:
+    case LOCK_TAKEN_OVER:
+        break;
+    }
     latched = flush_latched(live);
     int result = latched != 0 ? flush_failed(pool, latched, err) : flush_locked(pool, upto, err);
     lock_release(&live->flush_lock);

@@ -32,8 +32,8 @@ static inline bool pool_is_over(struct pool *pool)
 /* The error behind pool_is_over(); also 0 when it is not over. */
 int pool_fail_if_over(struct pool *pool, struct error *err);
 
-/* Becomes the one writer; undoes what a dead one has left in the index.  Release with lock_release(). */
-enum lock_result pool_lock(struct pool *pool, enum lock_wait wait, struct error *err);
+/* Becomes the one writer; undoes what a dead one has left in the index.  Fills *err unless the lock is ours.  Release with lock_release(). */
+enum lock_result pool_lock(struct pool *pool, uint64_t limit_ns, struct error *err);
 
 /* Corrupt with the path and the place of a position in the file. */
 int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err);

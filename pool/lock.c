@@ -186,16 +186,16 @@ static bool several_processors(void)
     return known > 1;
 }
 
-/* Waits a moment for the word to become free: SPIN_LOOKS for those who will sleep, LOCK_TRY_NS for those who will not. */
-static uint64_t spin(_Atomic uint64_t *word, enum lock_wait wait)
+/* Waits a moment for the word to become free: SPIN_LOOKS for those who will sleep, `spin_ns` for those who will not. */
+static uint64_t spin(_Atomic uint64_t *word, uint64_t spin_ns)
 {
-    uint64_t until = wait == LOCK_TRY ? clock_mono_ns() + LOCK_TRY_NS : 0;
+    uint64_t until = spin_ns > 0 ? clock_mono_ns() + spin_ns : 0;
     uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
 
     if (!several_processors()) /* the holder cannot go on while we spin */
         return seen;
     for (int i = 0; slot_of(seen) != 0; i++) {
-        if (i >= SPIN_LOOKS && (wait != LOCK_TRY || clock_mono_ns() >= until))
+        if (i >= SPIN_LOOKS && (spin_ns == 0 || clock_mono_ns() >= until))
             break;
         relax();
         seen = atomic_load_explicit(word, memory_order_relaxed);
@@ -210,12 +210,13 @@ static bool swap(_Atomic uint64_t *word, uint64_t seen, uint64_t next)
 }
 
 /* The slow half of acquire: the word was seen held. */
-static enum lock_result wait_for_it(struct lock *lock, _Atomic uint64_t *word, enum lock_wait wait)
+static enum lock_result wait_for_it(struct lock *lock, _Atomic uint64_t *word, uint64_t limit_ns)
 {
     uint32_t mine = lock->slot, contended = 0;
+    uint64_t begun = clock_mono_ns();
 
     for (;;) {
-        uint64_t seen = spin(word, wait);
+        uint64_t seen = spin(word, limit_ns <= LOCK_TRY ? limit_ns : 0);
         uint32_t holder = slot_of(seen);
 
         if (holder == 0) {
@@ -229,7 +230,7 @@ static enum lock_result wait_for_it(struct lock *lock, _Atomic uint64_t *word, e
                 return LOCK_TAKEN_OVER;
             continue;
         }
-        if (wait == LOCK_TRY)
+        if (limit_ns <= LOCK_TRY || clock_mono_ns() - begun >= limit_ns)
             return LOCK_BUSY;
         if ((seen & CONTENDED) == 0 && !swap(word, seen, seen | CONTENDED))
             continue;
@@ -238,7 +239,7 @@ static enum lock_result wait_for_it(struct lock *lock, _Atomic uint64_t *word, e
     }
 }
 
-enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, enum lock_wait wait,
+enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, uint64_t limit_ns,
                               struct error *err)
 {
     if (atomic_load_explicit(&lock->slot, memory_order_relaxed) == 0 && attach(lock) < 0) {
@@ -250,7 +251,7 @@ enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, enum lo
     uint32_t mine = atomic_load_explicit(&lock->slot, memory_order_relaxed);
     if (slot_of(seen) == 0 && swap(word, seen, word_of(generation_of(seen) + 1, mine, 0)))
         return LOCK_HELD;
-    return wait_for_it(lock, word, wait);
+    return wait_for_it(lock, word, limit_ns);
 }
 
 void lock_release(_Atomic uint64_t *word)

@@ -50,22 +50,19 @@ struct lock {
 /* Detaches.  Not while holding it. */
 void lock_done(struct lock *lock);
 
-enum lock_wait {
-    LOCK_WAIT, /* for as long as it takes */
-    LOCK_TRY,  /* spin for at most LOCK_TRY_NS */
-};
-
-#define LOCK_TRY_NS 20000
+/* How long to wait for a holder that is alive, in ns. */
+#define LOCK_WAIT UINT64_MAX /* for as long as it takes */
+#define LOCK_TRY 20000ULL    /* spinning only, no sleep */
 
 enum lock_result {
     LOCK_HELD,       /* by us now */
     LOCK_TAKEN_OVER, /* by us now; the last holder died with it */
-    LOCK_BUSY,       /* LOCK_TRY only */
+    LOCK_BUSY,       /* limit_ns have passed */
     LOCK_FAILED,     /* *err filled */
 };
 
 /* `word` is one of lock->words. */
-enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, enum lock_wait wait,
+enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, uint64_t limit_ns,
                               struct error *err);
 void lock_release(_Atomic uint64_t *word);
 

@@ -38,14 +38,16 @@ int pool_fail_if_over(struct pool *pool, struct error *err)
     return fail_path(err, pool->path);
 }
 
-enum lock_result pool_lock(struct pool *pool, enum lock_wait wait, struct error *err)
+enum lock_result pool_lock(struct pool *pool, uint64_t limit_ns, struct error *err)
 {
     struct commit commit;
-    enum lock_result result = lock_acquire(&pool->lock, &pool->ring.live->lock, wait, err);
+    enum lock_result result = lock_acquire(&pool->lock, &pool->ring.live->lock, limit_ns, err);
 
     if (result == LOCK_TAKEN_OVER && ring_commit(&pool->ring, &commit))
         index_forget_beyond(&pool->ring, commit.head);
-    if (result == LOCK_FAILED)
+    if (result == LOCK_BUSY)
+        fail(err, PLSM_ERROR_BUSY, "another writer is appending");
+    if (result == LOCK_BUSY || result == LOCK_FAILED)
         fail_path(err, pool->path);
     return result;
 }
@@ -371,13 +373,19 @@ static int delete_locked(struct pool *pool, const char *path, struct error *err)
 
 int pool_delete(const char *path, struct error *err)
 {
+    return pool_delete_within(path, LOCK_WAIT, err);
+}
+
+int pool_delete_within(const char *path, uint64_t limit_ns, struct error *err)
+{
     auto_pool struct pool *pool = NULL;
     struct error ignored;
     struct stat st;
 
     if (lstat(path, &st) < 0 || S_ISLNK(st.st_mode) || pool_open(path, POOL_READ_WRITE, &pool, &ignored) < 0)
         return unlink_only(path, err); /* its readers find out by the link count */
-    if (pool_lock(pool, LOCK_WAIT, err) == LOCK_FAILED)
+    enum lock_result lock = pool_lock(pool, limit_ns, err);
+    if (lock == LOCK_FAILED || lock == LOCK_BUSY)
         return -1;
     int result = delete_locked(pool, path, err);
     lock_release(&pool->ring.live->lock);

@@ -54,6 +54,7 @@ struct recovery {
 };
 
 #define BUDGET_RINGS 4
+#define LOCK_LIMIT_NS (5 * NS_PER_S) /* a writer that is stopped must not stop whoever opens the pool */
 
 static bool newest_commit(const struct ring *ring, struct commit *ret)
 {
@@ -326,7 +327,8 @@ int recover_run(struct pool *pool, struct error *err)
 {
     uint64_t boot[2];
 
-    if (pool_lock(pool, LOCK_WAIT, err) == LOCK_FAILED)
+    enum lock_result lock = pool_lock(pool, LOCK_LIMIT_NS, err);
+    if (lock == LOCK_FAILED || lock == LOCK_BUSY)
         return -1;
     int result = 0;
     if (recover_needed(pool)) { /* nobody did it while we waited */

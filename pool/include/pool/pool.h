@@ -133,6 +133,9 @@ int pool_get(struct pool *pool, uint64_t seq, struct buf *store, struct message 
  */
 int pool_delete(const char *path, struct error *err);
 
+/* The same, but Busy when a running append has not ended within limit_ns. */
+int pool_delete_within(const char *path, uint64_t limit_ns, struct error *err);
+
 /*
  * Gives an empty pool another size: a new file, with the mode and the owner of the old one, takes its place at once or not at all.
  * All handles on the old one, also this one, then find it gone.  Needs POOL_READ_WRITE.
