@@ -9,6 +9,8 @@
 #define IDLE_NS (10 * NS_PER_S)
 #define CROWDED_IDLE_NS NS_PER_S /* ... when there are more than: */
 #define ARGUMENTS_MAX 16384      /* names below parameter directories */
+#define N_BUCKETS_MIN 1024
+#define LOOK_BUCKETS 4096        /* looked through under one hold of the lock */
 
 struct nodes {
     struct mount *mount;
@@ -68,13 +70,13 @@ static void take_out(struct nodes *nodes, struct node *node)
         nodes->n_arguments--;
 }
 
-/* Twice the buckets; when memory is short the chains just get longer. */
-static void grow(struct nodes *nodes)
+/* Another number of buckets, a power of two; when memory is short the chains just get longer. */
+static void rehash(struct nodes *nodes, size_t n_buckets)
 {
     size_t n_old = nodes->n_buckets;
     struct node **old_by_id = nodes->by_id, **old_by_key = nodes->by_key;
-    struct node **by_id = calloc(n_old * 2, sizeof *by_id);
-    struct node **by_key = calloc(n_old * 2, sizeof *by_key);
+    struct node **by_id = calloc(n_buckets, sizeof *by_id);
+    struct node **by_key = calloc(n_buckets, sizeof *by_key);
 
     if (by_id == NULL || by_key == NULL) {
         free(by_id);
@@ -83,7 +85,7 @@ static void grow(struct nodes *nodes)
     }
     nodes->by_id = by_id;
     nodes->by_key = by_key;
-    nodes->n_buckets = n_old * 2;
+    nodes->n_buckets = n_buckets;
     for (size_t i = 0; i < n_old; i++)
         for (struct node *node = old_by_id[i], *next; node != NULL; node = next) {
             next = node->next_by_id;
@@ -131,7 +133,7 @@ struct nodes *nodes_new(struct mount *m)
     if (nodes == NULL || root == NULL)
         goto drop;
     nodes->mount = m;
-    nodes->n_buckets = 1024;
+    nodes->n_buckets = N_BUCKETS_MIN;
     nodes->by_id = calloc(nodes->n_buckets, sizeof *nodes->by_id);
     nodes->by_key = calloc(nodes->n_buckets, sizeof *nodes->by_key);
     root->name = strdup("");
@@ -257,7 +259,7 @@ struct node *nodes_enter(struct nodes *nodes, struct node *parent, const char *n
         node->key_hash = key_hash(parent, name, version);
         parent->refs++;
         if (++nodes->n > nodes->n_buckets)
-            grow(nodes);
+            rehash(nodes, nodes->n_buckets * 2);
         if (is_argument(node))
             nodes->n_arguments++;
         insert(nodes, node);
@@ -280,6 +282,8 @@ void nodes_forget(struct nodes *nodes, uint64_t id, uint64_t lookups)
     node->lookups -= lookups < node->lookups ? lookups : node->lookups;
     if (had && node->lookups == 0)
         unref_locked(nodes, node, &dead);
+    if (nodes->n_buckets > N_BUCKETS_MIN && nodes->n < nodes->n_buckets / 8)
+        rehash(nodes, nodes->n_buckets / 2);
     pthread_mutex_unlock(&nodes->lock);
     destroy_all(dead);
 }
@@ -302,14 +306,16 @@ void node_unref(struct nodes *nodes, struct node *node)
     destroy_all(dead);
 }
 
-size_t nodes_stale(struct nodes *nodes, uint64_t now_ns, struct node **ret, size_t n)
+bool nodes_stale(struct nodes *nodes, uint64_t now_ns, size_t *at, struct node **ret, size_t *n)
 {
-    size_t found = 0;
+    size_t room = *n, found = 0, end;
 
     pthread_mutex_lock(&nodes->lock);
     uint64_t idle_ns = nodes->n_arguments > ARGUMENTS_MAX ? CROWDED_IDLE_NS : IDLE_NS;
-    for (size_t i = 0; i < nodes->n_buckets && found < n && nodes->n_arguments > 0; i++)
-        for (struct node *node = nodes->by_id[i]; node != NULL && found < n; node = node->next_by_id) {
+    bool more = nodes->n_arguments > 0 && *at < nodes->n_buckets;
+    end = nodes->n_buckets - (more ? *at : 0) < LOOK_BUCKETS ? nodes->n_buckets : *at + LOOK_BUCKETS;
+    for (; more && *at < end && found < room; ++*at)
+        for (struct node *node = nodes->by_id[*at]; node != NULL && found < room; node = node->next_by_id) {
             if (!is_argument(node) || node->lookups == 0 || now_ns - node->used_ns < idle_ns)
                 continue;
             node->refs++;
@@ -317,7 +323,18 @@ size_t nodes_stale(struct nodes *nodes, uint64_t now_ns, struct node **ret, size
             ret[found++] = node;
         }
     pthread_mutex_unlock(&nodes->lock);
-    return found;
+    *n = found;
+    return more;
+}
+
+size_t nodes_count(struct nodes *nodes)
+{
+    size_t n;
+
+    pthread_mutex_lock(&nodes->lock);
+    n = nodes->n;
+    pthread_mutex_unlock(&nodes->lock);
+    return n;
 }
 
 size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, size_t n)

@@ -4,6 +4,7 @@
 #include "node.h"
 #include "pool/store.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,12 +14,14 @@
 
 #define ROUND_MS 1000     /* between looks for idle names */
 #define BATCH 1024        /* names or attributes told of at once */
+#define TRIM_NODES 8192   /* so many fewer nodes are worth giving memory back */
 
 struct watch {
     struct mount *mount;
     pthread_t thread;
     bool started;
     int inotify, stop;
+    size_t most_nodes; /* that there were since memory was given back */
 };
 
 struct watch *watch_new(struct mount *m)
@@ -91,16 +94,35 @@ static void take_events(struct watch *watch)
 static void forget_idle_names(struct mount *m)
 {
     struct node *stale[BATCH];
-    size_t n;
+    size_t at = 0, n = BATCH;
 
-    do {
-        n = nodes_stale(m->nodes, clock_mono_ns(), stale, BATCH);
+    while (!atomic_load(&m->stopping) && nodes_stale(m->nodes, clock_mono_ns(), &at, stale, &n)) {
         for (size_t i = 0; i < n; i++) {
             (void)fuse_lowlevel_notify_inval_entry(m->session, stale[i]->parent->id, stale[i]->name,
                                                    strlen(stale[i]->name));
             node_unref(m->nodes, stale[i]);
         }
-    } while (n == BATCH && !atomic_load(&m->stopping));
+        n = BATCH;
+    }
+}
+
+/* The allocator keeps what the nodes of forgotten names took, and they may have been a million. */
+static void give_back_memory(struct watch *watch)
+{
+    size_t n = nodes_count(watch->mount->nodes);
+
+    if (n > watch->most_nodes)
+        watch->most_nodes = n;
+    if (watch->most_nodes - n < TRIM_NODES)
+        return;
+    watch->most_nodes = n;
+    (void)malloc_trim(0);
+}
+
+static void tidy(struct watch *watch)
+{
+    forget_idle_names(watch->mount);
+    give_back_memory(watch);
 }
 
 static void *run(void *arg)
@@ -108,6 +130,7 @@ static void *run(void *arg)
     struct watch *watch = arg;
     struct pollfd fds[2] = {{.fd = watch->stop, .events = POLLIN},
                             {.fd = watch->inotify, .events = POLLIN}};
+    uint64_t tidied_ns = clock_mono_ns();
 
     for (;;) {
         int n = poll(fds, 2, ROUND_MS);
@@ -116,8 +139,10 @@ static void *run(void *arg)
             return NULL;
         if (n > 0 && fds[1].revents != 0)
             take_events(watch);
-        else
-            forget_idle_names(watch->mount);
+        if (clock_mono_ns() - tidied_ns < ROUND_MS * NS_PER_MS)
+            continue; /* events that never end must not keep it from its other work */
+        tidy(watch);
+        tidied_ns = clock_mono_ns();
     }
 }
 
