@@ -7,23 +7,28 @@
 /*
  * One append: check, lock, make room, write, publish, unlock, wake.
  *
- * A batch is written in runs of at most half a ring, each published at once, so that readers keep up with a
- * batch of any size and a killed writer leaves a whole prefix.
+ * A batch is written in runs of at most half a ring, each published at once, so that readers keep
+ * up with a batch of any size and a killed writer leaves a whole prefix.
  */
 
-#define CLOCK_STEP_MAX_NS (60 * NS_PER_S) /* a stored time further ahead than this was a wrong clock */
-#define LINK_LOOK_NS (100 * NS_PER_MS)    /* how often an append asks whether its file still has a name */
+/* a stored time further ahead than this was a wrong clock */
+#define CLOCK_STEP_MAX_NS (60 * NS_PER_S)
+/* how often an append asks whether its file still has a name */
+#define LINK_LOOK_NS (100 * NS_PER_MS)
 
 static int too_large(struct pool *pool, size_t i, struct error *err)
 {
     fail(err, PLSM_ERROR_USAGE, "payload exceeds ring capacity");
     fail_detail(err, ERROR_DETAIL_TOO_LARGE);
-    fail_hint(err, "A message of this pool may have %llu bytes of tags and data; a larger pool takes larger ones.",
+    fail_hint(err,
+              "A message of this pool may have %llu bytes of tags and data; a larger pool takes "
+              "larger ones.",
               (unsigned long long)pool->message_max);
     return fail_seq(err, i);
 }
 
-static int check_sizes(struct pool *pool, const struct payload *payloads, size_t n, struct error *err)
+static int check_sizes(struct pool *pool, const struct payload *payloads, size_t n,
+                       struct error *err)
 {
     for (size_t i = 0; i < n; i++) {
         const struct payload *p = &payloads[i];
@@ -77,7 +82,8 @@ static int begin(struct writing *w, struct error *err)
         return -1;
     w->tail = ring_tail(ring);
     if (!ring_commit(ring, &w->commit) || w->tail % LAYOUT_FRAME_ALIGN != 0 ||
-        (w->tail < w->commit.head ? w->commit.head - w->tail : w->tail - w->commit.head) > ring->bytes)
+        (w->tail < w->commit.head ? w->commit.head - w->tail : w->tail - w->commit.head) >
+            ring->bytes)
         return pool_fail_corrupt(w->pool, w->tail, "head/tail out of range", err);
     if (w->tail > w->commit.head)
         w->commit.head = w->tail; /* a killed writer had made room for a frame that begins there */
@@ -98,7 +104,10 @@ static uint64_t step_over_damage(const struct writing *w, uint64_t pos)
     return w->commit.head;
 }
 
-/* Moves the tail so that bytes before position `end` may be written; `place` is where the first new frame goes. */
+/*
+ * Moves the tail so that bytes before position `end` may be written; `place` is where the first new
+ * frame goes.
+ */
 static void make_room(struct writing *w, uint64_t end, uint64_t place)
 {
     struct ring *ring = &w->pool->ring;
@@ -111,7 +120,8 @@ static void make_room(struct writing *w, uint64_t end, uint64_t place)
         uint64_t pos = tail;
         enum frame_result result = frame_read(ring, &pos, w->commit.head, &frame);
         if (result == FRAME_OK)
-            tail = pos >= need ? pos : frame_end(pos, &frame); /* only a filler may have stood in the way */
+            /* only a filler may have stood in the way */
+            tail = pos >= need ? pos : frame_end(pos, &frame);
         else
             tail = result == FRAME_END ? w->commit.head : step_over_damage(w, tail);
     }
@@ -144,7 +154,9 @@ static size_t write_run(struct writing *w, const struct payload *payloads, size_
     uint64_t end;
     size_t n_run = plan_run(w, payloads, n, &end);
 
-    make_room(w, end, frame_place(ring, w->commit.head, frame_bytes(payloads[0].tags.n, payloads[0].data.n)));
+    uint64_t first_bytes = frame_bytes(payloads[0].tags.n, payloads[0].data.n);
+
+    make_room(w, end, frame_place(ring, w->commit.head, first_bytes));
     for (size_t i = 0; i < n_run; i++) {
         const struct payload *p = &payloads[i];
         struct frame frame = {.seq = w->commit.newest + 1,
@@ -172,7 +184,11 @@ static int append_locked(struct writing *w, const struct payload *payloads, size
     struct receipt receipt = {.first_seq = w->commit.newest + 1, .time_ns = w->time_ns};
     for (size_t done; n > 0; payloads += done, n -= done) {
         done = write_run(w, payloads, n);
-        if (done < n) { /* whoever sleeps must not miss the rest of a large batch; no unlock stands in between as barrier */
+        /*
+         * whoever sleeps must not miss the rest of a large batch; no unlock stands in between as
+         * barrier
+         */
+        if (done < n) {
             atomic_thread_fence(memory_order_seq_cst);
             notify_wake(w->pool->ring.live);
         }

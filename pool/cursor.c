@@ -38,8 +38,11 @@ int cursor_at_oldest(struct pool *pool, struct cursor *ret, struct error *err)
 /* Is `frame` at or behind what is searched for? */
 static bool reached(const struct frame *frame, enum index_key key, uint64_t target)
 {
-    if (key == INDEX_RENDERED) /* the frame that holds the byte, not the one that begins behind it */
-        return frame->rendered_before + message_length(frame->seq, frame->tags_len, frame->data_len) > target;
+    /* the frame that holds the byte, not the one that begins behind it */
+    if (key == INDEX_RENDERED)
+        return frame->rendered_before +
+                   message_length(frame->seq, frame->tags_len, frame->data_len) >
+               target;
     return index_key_of(frame, key) >= target;
 }
 
@@ -64,8 +67,8 @@ static enum frame_result walk(const struct ring *ring, enum index_key key, uint6
 }
 
 /*
- * Places the cursor at the first message from `low` on that has reached the target.  Being lapped on the way means
- * that what was searched for may be gone: begin again at the new oldest.
+ * Places the cursor at the first message from `low` on that has reached the target.  Being lapped
+ * on the way means that what was searched for may be gone: begin again at the new oldest.
  */
 static int seek(struct pool *pool, enum index_key key, uint64_t target, uint64_t low_seq,
                 struct cursor *ret, struct error *err);
@@ -124,7 +127,9 @@ int cursor_at_rendered(struct pool *pool, uint64_t rendered, struct cursor *ret,
     return seek(pool, INDEX_RENDERED, rendered, 0, ret, err);
 }
 
-/* The cursor's place was overwritten: go to the oldest.  A gap only if its message really is gone. */
+/*
+ * The cursor's place was overwritten: go to the oldest.  A gap only if its message really is gone.
+ */
 static enum cursor_result catch_up(struct pool *pool, struct cursor *cursor, struct error *err)
 {
     struct cursor oldest;
@@ -144,7 +149,8 @@ static enum cursor_result catch_up(struct pool *pool, struct cursor *cursor, str
 }
 
 /*
- * Finds the frame the cursor stands at.  CURSOR_MESSAGE: *ret and *ret_pos tell; other results are final.
+ * Finds the frame the cursor stands at.  CURSOR_MESSAGE: *ret and *ret_pos tell; other results are
+ * final.
  */
 static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, struct frame *ret,
                                      struct error *err)
@@ -164,7 +170,8 @@ static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, s
         case FRAME_END:
             if (!pool_is_over(pool))
                 return CURSOR_END;
-            if (ring_head(ring) > cursor->pos) /* the last message came between the look at the head and the end */
+            /* the last message came between the look at the head and the end */
+            if (ring_head(ring) > cursor->pos)
                 continue;
             return pool_fail_if_over(pool, err) < 0 ? CURSOR_FAILED : CURSOR_END;
         case FRAME_LAPPED:
@@ -201,7 +208,10 @@ void cursor_skip(struct cursor *cursor, const struct frame_view *view)
     cursor->seq = view->seq + 1;
 }
 
-/* Copies the body of the frame that find_frame() found; the cursor moves on only when the copy is good. */
+/*
+ * Copies the body of the frame that find_frame() found; the cursor moves on only when the copy is
+ * good.
+ */
 static enum cursor_result take(struct pool *pool, struct cursor *cursor, const struct frame *frame,
                                struct buf *store, struct message *ret, struct error *err)
 {
@@ -224,11 +234,13 @@ static enum cursor_result take(struct pool *pool, struct cursor *cursor, const s
         return CURSOR_FAILED;
     }
     store->n = n;
-    *ret = (struct message){.seq = frame->seq,
-                            .time_ns = frame->time_ns,
-                            .rendered_before = frame->rendered_before,
-                            .tags = {store->p, frame->tags_len},
-                            .data = {store->p + frame->tags_len, frame->data_len}};
+    *ret = (struct message){
+        .seq = frame->seq,
+        .time_ns = frame->time_ns,
+        .rendered_before = frame->rendered_before,
+        .tags = {store->p,                   frame->tags_len},
+        .data = {store->p + frame->tags_len, frame->data_len}
+    };
     cursor->pos = frame_end(cursor->pos, frame);
     cursor->seq++;
     return CURSOR_MESSAGE;

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 
 /*
- * What the signal handler may look at.  Regions are never freed, only marked as unused, so that the handler can walk the list
- * at any moment; a region that is unused has base 0.
+ * What the signal handler may look at.  Regions are never freed, only marked as unused, so that the
+ * handler can walk the list at any moment; a region that is unused has base 0.
  */
 struct region {
     _Atomic uintptr_t base;
@@ -64,7 +64,10 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
         errno = saved;
         return;
     }
-    /* Everything from here to the end is missing too: one page of zeros at a time would be a signal for each. */
+    /*
+     * Everything from here to the end is missing too: one page of zeros at a time would be a signal
+     * for each.
+     */
     uintptr_t page = at & ~(uintptr_t)(page_bytes - 1);
     size_t rest = r->base + r->size - page;
     atomic_store(r->dead, true);
@@ -74,7 +77,10 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
     errno = saved;
 }
 
-/* The handler must run even when the thread's own stack is not usable; a thread that has an alternate stack keeps it. */
+/*
+ * The handler must run even when the thread's own stack is not usable; a thread that has an
+ * alternate stack keeps it.
+ */
 static void give_alternate_stack(void)
 {
     static alignas(16) char stack[64 * 1024];
@@ -181,7 +187,8 @@ static int open_failed(struct error *err, const char *path, int os_errno)
 
 static int open_for(const char *path, enum file_access access, bool *ret_writable)
 {
-    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* O_NONBLOCK: a FIFO of that name must not hang us */
+    /* O_NONBLOCK: a FIFO of that name must not hang us */
+    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     int fd = -1;
 
     *ret_writable = access != FILE_READ_ONLY;
@@ -351,7 +358,8 @@ int file_publish(struct new_file *new, const char *path, struct error *err)
         fail_hint(err, "Choose a different name, or remove the existing pool first.");
         return fail_path(err, path);
     }
-    if (dir >= 0 && fsync(dir) < 0 && errno != EINVAL) /* some file systems cannot sync directories */
+    /* some file systems cannot sync directories */
+    if (dir >= 0 && fsync(dir) < 0 && errno != EINVAL)
         return make_failed(err, path, errno, "failed to write the pool directory");
     if (new->temp[0] != '\0')
         (void)unlink(new->temp); /* the pool has its name; a left-over second one is only untidy */

@@ -1,8 +1,9 @@
 /*
  * Files and their mappings: create, map, sync, unmap; what SIGBUS means.  The only caller of mmap.
  *
- * A mapped file that is cut short by somebody kills the process that touches the missing part with SIGBUS.  Our handler puts
- * a private zero page there and marks the file as dead; every call of the engine looks at the mark before it acknowledges.
+ * A mapped file that is cut short by somebody kills the process that touches the missing part with
+ * SIGBUS.  Our handler puts a private zero page there and marks the file as dead; every call of the
+ * engine looks at the mark before it acknowledges.
  */
 #ifndef POOL_FILE_H
 #define POOL_FILE_H
@@ -33,19 +34,23 @@ int file_map(struct file *file, const char *path, enum file_access access, struc
 void file_unmap(struct file *file);
 
 /*
- * Makes a file that nobody sees until file_publish(): allocated, zero, mapped for writing.  Permission or Io; file_unmap()
- * before file_publish() leaves nothing behind.
+ * Makes a file that nobody sees until file_publish(): allocated, zero, mapped for writing.
+ * Permission or Io; file_unmap() before file_publish() leaves nothing behind.
  */
 struct new_file {
     struct file file;
-    char temp[4096]; /* name of the temporary file where unnamed ones are not supported; else empty */
+    /* name of the temporary file where unnamed ones are not supported; else empty */
+    char temp[4096];
 };
 int file_make(struct new_file *new, const char *path, size_t size, mode_t mode, struct error *err);
 /* Flushes it and gives it its name.  AlreadyExists when there is one. */
 int file_publish(struct new_file *new, const char *path, struct error *err);
 void file_abandon(struct new_file *new);
 
-/* Writes the pages that hold [off, off + n) and waits for them; file_sync_barrier() makes all such writes, and the first page, durable. */
+/*
+ * Writes the pages that hold [off, off + n) and waits for them; file_sync_barrier() makes all such
+ * writes, and the first page, durable.
+ */
 int file_sync_range(struct file *file, uint64_t off, uint64_t n);
 int file_sync_barrier(struct file *file);
 

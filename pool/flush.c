@@ -15,7 +15,8 @@ int flush_latched(struct header_live *live)
     if (latched == 0)
         return 0;
     header_boot_id(boot);
-    return atomic_load(&live->flush_boot[0]) == boot[0] && atomic_load(&live->flush_boot[1]) == boot[1]
+    return atomic_load(&live->flush_boot[0]) == boot[0] &&
+                   atomic_load(&live->flush_boot[1]) == boot[1]
                ? (int)latched
                : 0;
 }
@@ -33,8 +34,9 @@ static void latch(struct header_live *live, int os_errno)
 static int flush_failed(struct pool *pool, int os_errno, struct error *err)
 {
     fail_os(err, PLSM_ERROR_IO, os_errno, "failed to flush to disk");
-    fail_hint(err, "The disk refused data of this pool since the last boot, so nothing more can be "
-                   "called durable. Check the disk, then restart the machine or re-create the pool.");
+    fail_hint(err,
+              "The disk refused data of this pool since the last boot, so nothing more can be "
+              "called durable. Check the disk, then restart the machine or re-create the pool.");
     return fail_path(err, pool->path);
 }
 
@@ -62,7 +64,8 @@ static int flush_locked(struct pool *pool, uint64_t upto, struct error *err)
     if (from >= upto && from <= head)
         return 0; /* somebody did it for us */
     if (from > head)
-        from = head < pool->ring.bytes ? 0 : head - pool->ring.bytes; /* a recovered pool went back */
+        /* a recovered pool went back */
+        from = head < pool->ring.bytes ? 0 : head - pool->ring.bytes;
     if (write_ring(pool, from, head) < 0 || file_sync_barrier(&pool->file) < 0) {
         int os_errno = errno;
         latch(live, os_errno);

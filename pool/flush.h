@@ -1,12 +1,13 @@
 /*
  * Durability: what was appended is on disk.
  *
- * One writer flushes for all who wait: it holds flush_lock (lock.h), takes the newest head, writes the ring's pages, then the
- * header page, and raises `flushed`.  Whoever waited finds its messages covered.  The index is not written: it is a hint.
- * Should the one who holds flush_lock not go on (stopped by ^Z, say), the others flush for themselves after a second.
+ * One writer flushes for all who wait: it holds flush_lock (lock.h), takes the newest head, writes
+ * the ring's pages, then the header page, and raises `flushed`.  Whoever waited finds its messages
+ * covered.  The index is not written: it is a hint. Should the one who holds flush_lock not go on
+ * (stopped by ^Z, say), the others flush for themselves after a second.
  *
- * A failed flush is remembered in the header with the boot id, since the kernel reports a lost page once and then
- * calls it clean: until the next boot every flush of every process fails with Io.
+ * A failed flush is remembered in the header with the boot id, since the kernel reports a lost page
+ * once and then calls it clean: until the next boot every flush of every process fails with Io.
  */
 #ifndef POOL_FLUSH_H
 #define POOL_FLUSH_H

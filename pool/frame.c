@@ -47,7 +47,8 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
                               .rendered_before = words[3],
                               .tags_len = (uint32_t)words[4] & FRAME_TAGS_LEN_MAX};
         uint64_t bytes = frame_bytes(ret->tags_len, ret->data_len);
-        return kind == FRAME_MESSAGE && bytes <= left && bytes <= head - *pos ? FRAME_OK : FRAME_BAD;
+        return kind == FRAME_MESSAGE && bytes <= left && bytes <= head - *pos ? FRAME_OK
+                                                                              : FRAME_BAD;
     }
 }
 

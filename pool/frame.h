@@ -26,20 +26,27 @@ static inline uint64_t frame_end(uint64_t pos, const struct frame *frame)
 enum frame_result { FRAME_OK, FRAME_END, FRAME_LAPPED, FRAME_BAD };
 
 /*
- * Reads the header of the first frame at or behind *pos, stepping over a filler or the ring's end (*pos then is where it stands).
- * FRAME_END: *pos has reached head.  FRAME_BAD: rules (2) to (4) of layout.h do not hold.  Without the lock, head comes from ring_head().
+ * Reads the header of the first frame at or behind *pos, stepping over a filler or the ring's end
+ * (*pos then is where it stands). FRAME_END: *pos has reached head.  FRAME_BAD: rules (2) to (4) of
+ * layout.h do not hold.  Without the lock, head comes from ring_head().
  */
 enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t head,
                              struct frame *ret);
 
-/* Copies tags and data to `to` (tags_len + data_len bytes) and checks them.  FRAME_OK, FRAME_LAPPED or FRAME_BAD. */
+/*
+ * Copies tags and data to `to` (tags_len + data_len bytes) and checks them.  FRAME_OK, FRAME_LAPPED
+ * or FRAME_BAD.
+ */
 enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const struct frame *frame,
                                   char *to);
 
 /* Where a frame of `bytes` goes when the last one ends at `pos`. */
 uint64_t frame_place(const struct ring *ring, uint64_t pos, uint64_t bytes);
 
-/* Writes it at frame_place(pos); the filler in front too, when there is room for one.  Returns the position behind it.  Under the lock. */
+/*
+ * Writes it at frame_place(pos); the filler in front too, when there is room for one.  Returns the
+ * position behind it.  Under the lock.
+ */
 uint64_t frame_write(struct ring *ring, uint64_t pos, const struct frame *frame, const char *tags,
                      const char *data);
 

@@ -1,5 +1,6 @@
 /*
- * The futex calls that glibc does not wrap.  All are shared between processes.  Times are relative, in ns.
+ * The futex calls that glibc does not wrap.  All are shared between processes.  Times are relative,
+ * in ns.
  */
 #ifndef POOL_FUTEX_H
 #define POOL_FUTEX_H

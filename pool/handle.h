@@ -17,7 +17,8 @@ struct pool {
     uint64_t message_max;         /* bytes of tags and data */
     char *path;
     uint64_t (*now_ns)(void);     /* wall clock; tests set another */
-    _Atomic uint64_t looked_ns;   /* when an append last looked at the link count; clock_real_ns() */
+    /* when an append last looked at the link count; clock_real_ns() */
+    _Atomic uint64_t looked_ns;
     atomic_bool unlinked;         /* the file has no name any more */
 };
 
@@ -32,7 +33,10 @@ static inline bool pool_is_over(struct pool *pool)
 /* The error behind pool_is_over(); also 0 when it is not over. */
 int pool_fail_if_over(struct pool *pool, struct error *err);
 
-/* Becomes the one writer; undoes what a dead one has left in the index.  Fills *err unless the lock is ours.  Release with lock_release(). */
+/*
+ * Becomes the one writer; undoes what a dead one has left in the index.  Fills *err unless the lock
+ * is ours.  Release with lock_release().
+ */
 enum lock_result pool_lock(struct pool *pool, uint64_t limit_ns, struct error *err);
 
 /* Corrupt with the path and the place of a position in the file. */

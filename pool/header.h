@@ -17,7 +17,9 @@ int header_seal(struct header_fixed *fixed, uint64_t now_ns, struct error *err);
 /* Copies the header out of the map and checks all of it.  Corrupt, or Usage with detail FORMAT. */
 int header_check(const void *map, uint64_t file_size, struct header_fixed *ret, struct error *err);
 
-/* This boot of this system: 16 bytes that differ from any other; zero when the system does not say. */
+/*
+ * This boot of this system: 16 bytes that differ from any other; zero when the system does not say.
+ */
 void header_boot_id(uint64_t ret[2]);
 
 #endif

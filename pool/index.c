@@ -1,8 +1,9 @@
 #include "index.h"
 
 /*
- * Parts are numbered through all laps: part v of the search is entry v % parts in lap v / parts.  An entry belongs to v only
- * when its position lies in that part in that lap; every other value is old, or damage, and is passed over.
+ * Parts are numbered through all laps: part v of the search is entry v % parts in lap v / parts.
+ * An entry belongs to v only when its position lies in that part in that lap; every other value is
+ * old, or damage, and is passed over.
  */
 
 uint64_t index_key_of(const struct frame *frame, enum index_key key)
@@ -44,8 +45,8 @@ void index_forget_beyond(struct ring *ring, uint64_t head)
 }
 
 /* The frame that entry v leads to, if it leads to one between low and head. */
-static bool probe(const struct ring *ring, uint64_t v, uint64_t low, uint64_t head, uint64_t *ret_pos,
-                  struct frame *ret)
+static bool probe(const struct ring *ring, uint64_t v, uint64_t low, uint64_t head,
+                  uint64_t *ret_pos, struct frame *ret)
 {
     uint64_t pos = atomic_load_explicit(&ring->index[v % ring->parts], memory_order_relaxed);
 
@@ -59,7 +60,10 @@ struct bound {
     uint64_t part, key;
 };
 
-/* Keys mostly grow evenly with positions, so the first guesses are proportional; every second one halves, for when they do not. */
+/*
+ * Keys mostly grow evenly with positions, so the first guesses are proportional; every second one
+ * halves, for when they do not.
+ */
 static uint64_t guess(struct bound low, struct bound high, uint64_t target, int step)
 {
     uint64_t parts = high.part - low.part, keys = high.key - low.key;

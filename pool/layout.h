@@ -5,8 +5,8 @@
  *     4096              index, 16 bytes for each slot of index_capacity (two entries of 8 bytes)
  *     ring_off          ring, until the end of the file (the last file_size % 8 bytes are unused)
  *
- * All numbers are little-endian.  What is reserved is written as zero and not looked at.  The whole file
- * is allocated when it is made; it never grows or shrinks.
+ * All numbers are little-endian.  What is reserved is written as zero and not looked at.  The whole
+ * file is allocated when it is made; it never grows or shrinks.
  *
  * THE HEADER PAGE
  *
@@ -43,19 +43,21 @@
  *    16   newest                  8   seq of the newest message; 0: none ever
  *    24   newest_time             8   ns
  *    32   rendered_end            8   bytes of envelopes ever, the newest included
- *    40   time_floor              8   seq: from here on times do not decrease; searches by time begin here
+ *    40   time_floor              8   seq: from here on times do not decrease; searches by time
+ *    begin here
  *    48   crc                     4   CRC-32C of the 48 bytes above, seeded with the salt
  *    52   reserved               12
  *
- * Everything that changes lies in the first 512-byte sector (what flushing adds: in the second), so that a disk
- * writes it whole or not at all.
+ * Everything that changes lies in the first 512-byte sector (what flushing adds: in the second), so
+ * that a disk writes it whole or not at all.
  *
  * THE RING
  *
- * A position is a number of bytes that only grows; a frame at position p stands at ring_off + p % ring_bytes.
- * Positions begin at ring_bytes, so that 0 is never one.  Frames are 8-byte aligned and in one piece.  When
- * fewer than 40 bytes are left before the end of the ring, the next frame stands at the ring's beginning; when
- * more are left but the frame does not fit, a filler frame (header only) says so.
+ * A position is a number of bytes that only grows; a frame at position p stands at ring_off + p %
+ * ring_bytes. Positions begin at ring_bytes, so that 0 is never one.  Frames are 8-byte aligned and
+ * in one piece.  When fewer than 40 bytes are left before the end of the ring, the next frame
+ * stands at the ring's beginning; when more are left but the frame does not fit, a filler frame
+ * (header only) says so.
  *
  *     0   data_len                4   bytes
  *     4   body_crc                4   CRC-32C of tags and data
@@ -65,7 +67,8 @@
  *    32   tags_len                3   bytes
  *    35   kind                    1   1: message, 2: filler
  *    36   header_crc              4   CRC-32C of the 36 bytes above, seeded with the pool's salt
- *    40   tags, data                  the inside of the tags' JSON array; the JSON object; padded to 8 with zeros
+ *    40   tags, data                  the inside of the tags' JSON array; the JSON object; padded
+ *    to 8 with zeros
  *
  * A frame at position p is valid if and only if
  *   (1) tail <= p and p + its length <= head,
@@ -76,10 +79,10 @@
  *
  * THE INDEX
  *
- * There are 2 x index_capacity entries.  The ring is divided into parts of the smallest power of two of bytes with which
- * the entries suffice.  Entry i is the position of the frame that most recently was the first to begin in part i.
- * It is a hint: an entry that does not lead to a valid frame between tail and head is old, and whoever uses it
- * falls back to its neighbour.
+ * There are 2 x index_capacity entries.  The ring is divided into parts of the smallest power of
+ * two of bytes with which the entries suffice.  Entry i is the position of the frame that most
+ * recently was the first to begin in part i. It is a hint: an entry that does not lead to a valid
+ * frame between tail and head is old, and whoever uses it falls back to its neighbour.
  *
  * The bytes of an envelope (message.h) are part of this version, since rendered_before counts them.
  */

@@ -12,10 +12,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define SLOT_BASE (1LL << 62)   /* bytes; behind the end of any file */
-#define SLOT_TRIES 64           /* random numbers; one collision in 2^31 each */
-#define SPIN_LOOKS 40           /* looks before asking the kernel, some 2 us */
-#define NAP_NS (2 * NS_PER_MS)  /* the death of a holder is noticed this late at worst */
+#define SLOT_BASE (1LL << 62)  /* bytes; behind the end of any file */
+#define SLOT_TRIES 64          /* random numbers; one collision in 2^31 each */
+#define SPIN_LOOKS 40          /* looks before asking the kernel, some 2 us */
+#define NAP_NS (2 * NS_PER_MS) /* the death of a holder is noticed this late at worst */
 
 #define CONTENDED 1u
 
@@ -78,7 +78,10 @@ static struct flock byte_of(uint32_t slot, short type)
         .l_type = type, .l_whence = SEEK_SET, .l_start = SLOT_BASE + slot, .l_len = 1};
 }
 
-/* Does anybody hold the slot's byte?  Our own description does not count, so never ask about our own slot. */
+/*
+ * Does anybody hold the slot's byte?  Our own description does not count, so never ask about our
+ * own slot.
+ */
 static bool slot_is_alive(const struct lock *lock, uint32_t slot)
 {
     struct flock byte = byte_of(slot, F_WRLCK);
@@ -125,7 +128,10 @@ static int attach_locked(struct lock *lock)
 
     if (lock->slot != 0)
         return 0; /* another thread was faster */
-    /* A description of its own: the one behind the mapping is shared with every child that inherits the mapping. */
+    /*
+     * A description of its own: the one behind the mapping is shared with every child that inherits
+     * the mapping.
+     */
     (void)snprintf(self, sizeof self, "/proc/self/fd/%d", lock->pool_fd);
     int fd = fds_above_standard(open(self, O_RDWR | O_CLOEXEC));
     if (fd < 0)
@@ -186,7 +192,10 @@ static bool several_processors(void)
     return known > 1;
 }
 
-/* Waits a moment for the word to become free: SPIN_LOOKS for those who will sleep, `spin_ns` for those who will not. */
+/*
+ * Waits a moment for the word to become free: SPIN_LOOKS for those who will sleep, `spin_ns` for
+ * those who will not.
+ */
 static uint64_t spin(_Atomic uint64_t *word, uint64_t spin_ns)
 {
     uint64_t until = spin_ns > 0 ? clock_mono_ns() + spin_ns : 0;
@@ -225,7 +234,10 @@ static enum lock_result wait_for_it(struct lock *lock, _Atomic uint64_t *word, u
             continue;
         }
         if (holder != mine && !slot_is_alive(lock, holder)) {
-            /* The whole word: if anything happened since we looked, the holder was not the dead one. */
+            /*
+             * The whole word: if anything happened since we looked, the holder was not the dead
+             * one.
+             */
             if (swap(word, seen, word_of(generation_of(seen) + 1, mine, CONTENDED)))
                 return LOCK_TAKEN_OVER;
             continue;
@@ -256,10 +268,13 @@ enum lock_result lock_acquire(struct lock *lock, _Atomic uint64_t *word, uint64_
 
 void lock_release(_Atomic uint64_t *word)
 {
-    /* We hold it, so only the contended bit can change under us.  The exchange is also the full barrier that notify.h needs. */
+    /*
+     * We hold it, so only the contended bit can change under us.  The exchange is also the full
+     * barrier that notify.h needs.
+     */
     uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
-    uint64_t old = atomic_exchange_explicit(word, word_of(generation_of(seen), 0, 0),
-                                            memory_order_seq_cst);
+    uint64_t old =
+        atomic_exchange_explicit(word, word_of(generation_of(seen), 0, 0), memory_order_seq_cst);
     if ((old & CONTENDED) != 0)
         (void)futex_wake(futex_low_half(word), 1);
 }

@@ -15,14 +15,17 @@
 
 void notify_wake(struct header_live *live)
 {
-    /* notify_wake:B, pairs with notify_sleep:A.  On x86 the exchange that released the lock is the barrier. */
+    /*
+     * notify_wake:B, pairs with notify_sleep:A.  On x86 the exchange that released the lock is the
+     * barrier.
+     */
 #if !defined(__x86_64__) && !defined(__i386__)
     atomic_thread_fence(memory_order_seq_cst);
 #endif
     uint32_t seen = atomic_load_explicit(&live->waiting, memory_order_seq_cst);
-    if ((seen & 1) != 0 && atomic_compare_exchange_strong_explicit(&live->waiting, &seen, seen + 1,
-                                                                   memory_order_seq_cst,
-                                                                   memory_order_seq_cst))
+    if ((seen & 1) != 0 &&
+        atomic_compare_exchange_strong_explicit(&live->waiting, &seen, seen + 1,
+                                                memory_order_seq_cst, memory_order_seq_cst))
         (void)futex_wake(&live->waiting, INT_MAX); /* else another writer has just done it */
 }
 
@@ -53,7 +56,10 @@ static bool control_changed(const uint32_t *control, uint32_t value)
            atomic_load_explicit((const _Atomic uint32_t *)control, memory_order_seq_cst) != value;
 }
 
-/* Sleeps on the words of the first pools (while they are expected[i]) and on the control word.  0 woken (or already changed), else errno. */
+/*
+ * Sleeps on the words of the first pools (while they are expected[i]) and on the control word.  0
+ * woken (or already changed), else errno.
+ */
 static int sleep_on(struct pool *const *pools, const uint32_t *expected, size_t n,
                     const uint32_t *control, uint32_t value, uint64_t ns)
 {
@@ -129,7 +135,8 @@ enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen,
                            nap_length(pools, n, now, deadline_ns, &poll_ns));
         if (why == EINTR)
             return any_ready(pools, seen, n) ? POOL_WAIT_READY : POOL_WAIT_INTERRUPTED;
-        if (why != 0 && why != EAGAIN && why != ETIMEDOUT) /* a kernel or a sandbox without futex_waitv: look often instead */
+        /* a kernel or a sandbox without futex_waitv: look often instead */
+        if (why != 0 && why != EAGAIN && why != ETIMEDOUT)
             (void)clock_nanosleep(CLOCK_MONOTONIC, 0,
                                   &(struct timespec){.tv_nsec = (long)NOTIFY_POLL_MIN_NS}, NULL);
         if (clock_mono_ns() - looked >= NOTIFY_NAP_NS) {

@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 
 #define MODE_DEFAULT 0600
-#define PLACE_SPARE 72 /* bytes of ring beyond the largest message, as the contract of sizes has it */
+/* bytes of ring beyond the largest message, as the contract of sizes has it */
+#define PLACE_SPARE 72
 #define LAPPED_TRIES 1000 /* looks at a tail that keeps running away from us */
 
 int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
@@ -234,7 +235,8 @@ static int look(struct pool *pool, struct pool_bounds *ret, uint64_t *ret_oldest
             return 0;
         case FRAME_OK:
             if (oldest.seq > commit.newest || oldest.seq == 0 || commit.head - tail > ring->bytes)
-                return pool_fail_corrupt(pool, pos, "the oldest message has an impossible number", err);
+                return pool_fail_corrupt(pool, pos, "the oldest message has an impossible number",
+                                         err);
             bounds_from(&commit, pos, oldest.seq, ret);
             if (ret_oldest_time != NULL)
                 *ret_oldest_time = oldest.time_ns;
@@ -342,7 +344,10 @@ static int unlink_only(const char *path, struct error *err)
     return unlink(path) == 0 ? 0 : remove_failed(path, errno, err);
 }
 
-/* May names be removed from the directory of `path`?  Asked before readers are told that the pool is gone. */
+/*
+ * May names be removed from the directory of `path`?  Asked before readers are told that the pool
+ * is gone.
+ */
 static bool may_unlink(const char *path)
 {
     auto_free char *dir = strdup(path);
@@ -359,11 +364,13 @@ static int delete_locked(struct pool *pool, const char *path, struct error *err)
 {
     _Atomic uint32_t *gone = &pool->ring.live->gone;
 
-    if (!names_this_file(pool, path)) /* deleted, or another pool of that name made, while we waited */
+    /* deleted, or another pool of that name made, while we waited */
+    if (!names_this_file(pool, path))
         return remove_failed(path, ENOENT, err);
     if (!may_unlink(path))
         return unlink_only(path, err); /* says why */
-    atomic_store_explicit(gone, 1, memory_order_release); /* first: no append may be acknowledged after the name is gone */
+    /* first: no append may be acknowledged after the name is gone */
+    atomic_store_explicit(gone, 1, memory_order_release);
     if (unlink(path) == 0)
         return 0;
     int os_errno = errno;
@@ -382,7 +389,8 @@ int pool_delete_within(const char *path, uint64_t limit_ns, struct error *err)
     struct error ignored;
     struct stat st;
 
-    if (lstat(path, &st) < 0 || S_ISLNK(st.st_mode) || pool_open(path, POOL_READ_WRITE, &pool, &ignored) < 0)
+    if (lstat(path, &st) < 0 || S_ISLNK(st.st_mode) ||
+        pool_open(path, POOL_READ_WRITE, &pool, &ignored) < 0)
         return unlink_only(path, err); /* its readers find out by the link count */
     enum lock_result lock = pool_lock(pool, limit_ns, err);
     if (lock == LOCK_FAILED || lock == LOCK_BUSY)

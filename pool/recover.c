@@ -9,10 +9,13 @@
 
 static bool place_is_possible(const struct ring *ring, uint64_t tail, uint64_t head)
 {
-    return (tail > head ? tail - head : head - tail) <= ring->bytes && tail % LAYOUT_FRAME_ALIGN == 0;
+    return (tail > head ? tail - head : head - tail) <= ring->bytes &&
+           tail % LAYOUT_FRAME_ALIGN == 0;
 }
 
-/* A file copied while writers went on has new frames under an old header, or the other way round. */
+/*
+ * A file copied while writers went on has new frames under an old header, or the other way round.
+ */
 static bool oldest_is_readable(const struct ring *ring)
 {
     struct commit commit;
@@ -47,14 +50,16 @@ static void set_boot(struct pool *pool, const uint64_t boot[2])
 /* The pool as recovery looks at it. */
 struct recovery {
     struct ring *ring;
-    struct ring everywhere;          /* the same with no tail, so that nothing counts as lapped */
+    struct ring everywhere; /* the same with no tail, so that nothing counts as lapped */
     struct header_live no_tail;
     struct buf scratch;
-    uint64_t budget;                 /* bytes of bodies that may turn out damaged, before a hostile file is given up */
+    /* bytes of bodies that may turn out damaged, before a hostile file is given up */
+    uint64_t budget;
 };
 
 #define BUDGET_RINGS 4
-#define LOCK_LIMIT_NS (5 * NS_PER_S) /* a writer that is stopped must not stop whoever opens the pool */
+/* a writer that is stopped must not stop whoever opens the pool */
+#define LOCK_LIMIT_NS (5 * NS_PER_S)
 
 static bool newest_commit(const struct ring *ring, struct commit *ret)
 {
@@ -66,7 +71,8 @@ static bool newest_commit(const struct ring *ring, struct commit *ret)
 }
 
 /* One whole good frame at or behind *pos. */
-static enum frame_result read_whole(struct recovery *r, uint64_t *pos, uint64_t head, struct frame *ret)
+static enum frame_result read_whole(struct recovery *r, uint64_t *pos, uint64_t head,
+                                    struct frame *ret)
 {
     enum frame_result result = frame_read(&r->everywhere, pos, head, ret);
 
@@ -97,7 +103,7 @@ static uint64_t next_good(struct recovery *r, uint64_t pos, uint64_t head)
 
 /* Where a walk over good frames came to. */
 struct walk {
-    uint64_t pos;       /* behind the last good one */
+    uint64_t pos; /* behind the last good one */
     struct frame last;
     uint64_t n;
 };
@@ -122,8 +128,8 @@ static void append_to_commit(struct commit *commit, uint64_t end, const struct f
     commit->head = end;
     commit->newest = frame->seq;
     commit->newest_time = frame->time_ns;
-    commit->rendered_end = frame->rendered_before +
-                           message_length(frame->seq, frame->tags_len, frame->data_len);
+    commit->rendered_end =
+        frame->rendered_before + message_length(frame->seq, frame->tags_len, frame->data_len);
 }
 
 /* Step 2: frames whose commit was lost.  True when there were some. */
@@ -251,7 +257,8 @@ static size_t longest_run(const struct finds *finds, size_t *ret_first)
 /* Step 5: new positions for a run. */
 static void rebuild(struct ring *ring, struct commit *commit, const struct found *run, size_t n)
 {
-    uint64_t tail = ring_tail(ring), known = tail > commit->head && tail < UINT64_MAX / 2 ? tail : commit->head;
+    uint64_t tail = ring_tail(ring),
+             known = tail > commit->head && tail < UINT64_MAX / 2 ? tail : commit->head;
     uint64_t lap = (known / ring->bytes + 2) * ring->bytes, pos = 0;
 
     index_forget_beyond(ring, 0);
@@ -316,7 +323,8 @@ static int recover_locked(struct pool *pool, struct error *err)
     }
     buf_done(&r.scratch);
     if (publish) {
-        atomic_store(&pool->ring.live->flushed, 0); /* positions may have changed: the next flush writes everything */
+        /* positions may have changed: the next flush writes everything */
+        atomic_store(&pool->ring.live->flushed, 0);
         atomic_store(&pool->ring.live->gen, commit.gen); /* it may be the damaged word */
         ring_publish(&pool->ring, &commit);
     }

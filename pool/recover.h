@@ -1,23 +1,30 @@
 /*
  * Order after a crash of the system.
  *
- * A SIGKILL needs no repair (ring.h).  A power cut does: pages reach the disk in any order, so the header may speak of
- * frames that never arrived, or the other way round.  Therefore the first program that opens a pool for writing after a boot
- * checks it under the lock, once, and so does one that finds the commit in force or the oldest frame damaged (a file
- * copied while it was written to, for instance):
+ * A SIGKILL needs no repair (ring.h).  A power cut does: pages reach the disk in any order, so the
+ * header may speak of frames that never arrived, or the other way round.  Therefore the first
+ * program that opens a pool for writing after a boot checks it under the lock, once, and so does
+ * one that finds the commit in force or the oldest frame damaged (a file copied while it was
+ * written to, for instance):
  *
- *   1. Take the newest commit whose checksum is right, and walk from tail to head, checking every frame whole.
+ *   1. Take the newest commit whose checksum is right, and walk from tail to head, checking every
+ *      frame whole.
  *      Damaged frames at the tail are given up.
- *   2. All good: go on behind head for as long as good frames with the next numbers follow; they were written and only
+ *   2. All good: go on behind head for as long as good frames with the next numbers follow; they
+ *      were written and only
  *      their commit was lost.
- *   3. Damage behind the last flush: what was appended from there on had not reached the disk.  The head goes back to it.
- *   4. Damage before the last flush is no matter of unwritten pages: it stays, so that nothing else is lost.  Readers get Corrupt there,
+ *   3. Damage behind the last flush: what was appended from there on had not reached the disk.  The
+ *      head goes back to it.
+ *   4. Damage before the last flush is no matter of unwritten pages: it stays, so that nothing else
+ *      is lost.  Readers get Corrupt there,
  *      writers step over it.
- *   5. No commit, or a tail that cannot be: look at every place of the ring for good frames, and keep the longest unbroken run.
+ *   5. No commit, or a tail that cannot be: look at every place of the ring for good frames, and
+ *      keep the longest unbroken run.
  *      It is given new positions, and the index is made anew.
  *
- * Numbers of messages that were on no disk are used again; nobody can have kept them but by copying them in time.
- * `boot` is cleared before the first change and set after the last one, so being killed in it only means that the next opener does it again.
+ * Numbers of messages that were on no disk are used again; nobody can have kept them but by copying
+ * them in time. `boot` is cleared before the first change and set after the last one, so being
+ * killed in it only means that the next opener does it again.
  */
 #ifndef POOL_RECOVER_H
 #define POOL_RECOVER_H

@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-/* A live writer changes gen every 100 ns at most and a copy takes 5: more tries than this mean a file that lies. */
+/*
+ * A live writer changes gen every 100 ns at most and a copy takes 5: more tries than this mean a
+ * file that lies.
+ */
 #define SETTLE_TRIES 100000
 
 void ring_init(struct ring *ring, uint8_t *map, const struct header_fixed *fixed)
@@ -15,7 +18,8 @@ void ring_init(struct ring *ring, uint8_t *map, const struct header_fixed *fixed
     ring->bytes = fixed->ring_bytes;
     ring->salt = fixed->salt;
     ring->reciprocal = UINT64_MAX / ring->bytes;
-    ring->parts = (uint64_t)fixed->index_capacity * (LAYOUT_INDEX_SLOT_BYTES / LAYOUT_INDEX_ENTRY_BYTES);
+    ring->parts =
+        (uint64_t)fixed->index_capacity * (LAYOUT_INDEX_SLOT_BYTES / LAYOUT_INDEX_ENTRY_BYTES);
     ring->part_shift = 0;
     while (ring->parts > 0 && ring->parts << ring->part_shift < ring->bytes)
         ring->part_shift++;
@@ -63,8 +67,8 @@ uint64_t ring_head(const struct ring *ring)
 {
     for (int i = 0; i < SETTLE_TRIES; i++) {
         uint64_t gen = atomic_load_explicit(&ring->live->gen, memory_order_acquire);
-        uint64_t head = atomic_load_explicit(&ring->live->commits[gen & 1][COMMIT_HEAD],
-                                             memory_order_relaxed);
+        uint64_t head =
+            atomic_load_explicit(&ring->live->commits[gen & 1][COMMIT_HEAD], memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
         if (atomic_load_explicit(&ring->live->gen, memory_order_relaxed) == gen)
             return head;
@@ -98,12 +102,8 @@ bool ring_commit_sound(const struct ring *ring)
 void ring_publish(struct ring *ring, struct commit *next)
 {
     uint64_t gen = atomic_load_explicit(&ring->live->gen, memory_order_relaxed) + 1;
-    uint64_t words[COMMIT_WORDS] = {gen,
-                                    next->head,
-                                    next->newest,
-                                    next->newest_time,
-                                    next->rendered_end,
-                                    next->time_floor};
+    uint64_t words[COMMIT_WORDS] = {
+        gen, next->head, next->newest, next->newest_time, next->rendered_end, next->time_floor};
 
     next->gen = gen;
     words[COMMIT_CRC] = commit_crc(ring, words);
@@ -115,15 +115,17 @@ void ring_publish(struct ring *ring, struct commit *next)
 }
 
 /*
- * The first n bytes at p as a word, 1 <= n <= 7, and back.  Whole loads and stores that overlap: a memcpy of variable length is
- * a loop of bytes, and the load of a word that bytes have just made waits for all of them.
+ * The first n bytes at p as a word, 1 <= n <= 7, and back.  Whole loads and stores that overlap: a
+ * memcpy of variable length is a loop of bytes, and the load of a word that bytes have just made
+ * waits for all of them.
  */
 static uint64_t load_part(const char *p, uint64_t n)
 {
     uint32_t low, high;
 
     if (n < 4)
-        return (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
+        return (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 * (n / 2) |
+               (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
     memcpy(&low, p, 4);
     memcpy(&high, p + n - 4, 4);
     return low | (uint64_t)high << 8 * (n - 4);

@@ -5,9 +5,11 @@
  *
  *   ring_move_tail:A   tail is stored, then a release fence, then the bytes of frames change.
  *   ring_copy:B        bytes are copied, then an acquire fence, then tail is read again.
- *       Without the pair a reader could find the tail still behind its copy although the bytes were already new ones.
+ *       Without the pair a reader could find the tail still behind its copy although the bytes were
+ *       already new ones.
  *
- *   ring_publish:A     a release fence after the last gen, then the words of the other commit change.
+ *   ring_publish:A     a release fence after the last gen, then the words of the other commit
+ *   change.
  *   ring_commit:B      words are copied, an acquire fence, gen is read again and must be the same.
  *       Without the pair a reader could mix two commits.
  *
@@ -15,11 +17,13 @@
  *   ring_commit:D      gen is loaded with acquire before the commit and the frames it speaks of.
  *       Without the pair a reader could see the new head and old bytes behind it.
  *
- * The words of a commit are written to the slot that is not in force, so a writer killed anywhere leaves the old commit whole.
- * What such a writer leaves: a tail that has moved ahead, perhaps past head; some bytes outside [tail, head); index entries
- * beyond head.  None of these is read.  The next writer forgets those entries (pool_lock()) and begins at max(tail, head).
+ * The words of a commit are written to the slot that is not in force, so a writer killed anywhere
+ * leaves the old commit whole. What such a writer leaves: a tail that has moved ahead, perhaps past
+ * head; some bytes outside [tail, head); index entries beyond head.  None of these is read.  The
+ * next writer forgets those entries (pool_lock()) and begins at max(tail, head).
  *
- * A mapped file is input: every field is read once into a local, and a wrong one can only make a call fail.
+ * A mapped file is input: every field is read once into a local, and a wrong one can only make a
+ * call fail.
  */
 #ifndef POOL_RING_H
 #define POOL_RING_H
@@ -32,14 +36,18 @@ struct ring {
     struct header_live *live;
     _Atomic uint64_t *words; /* the first word of the ring */
     _Atomic uint64_t *index; /* `parts` entries; parts 0: no index */
-    uint64_t bytes;          /* of the ring, a multiple of 8; set at open, then constant, like all here */
+    /* of the ring, a multiple of 8; set at open, then constant, like all here */
+    uint64_t bytes;
     uint64_t reciprocal;     /* 2^64 / bytes, for ring_off() */
     uint64_t parts;          /* entries of the index in use */
     unsigned part_shift;     /* a part has 2^part_shift bytes */
     uint32_t salt;
 };
 
-/* pos % bytes, several times on the way of every append: a multiplication where a division would cost 5 ns. */
+/*
+ * pos % bytes, several times on the way of every append: a multiplication where a division would
+ * cost 5 ns.
+ */
 static inline uint64_t ring_off(const struct ring *ring, uint64_t pos)
 {
     uint64_t laps = (uint64_t)((unsigned __int128)pos * ring->reciprocal >> 64);
@@ -54,7 +62,10 @@ struct commit {
 
 void ring_init(struct ring *ring, uint8_t *map, const struct header_fixed *fixed);
 
-/* A consistent copy of the commit in force.  False when none settles or it cannot be true (a damaged or hostile file). */
+/*
+ * A consistent copy of the commit in force.  False when none settles or it cannot be true (a
+ * damaged or hostile file).
+ */
 bool ring_commit(const struct ring *ring, struct commit *ret);
 
 /* The commit of one of the two slots, its checksum tested.  For opening and recovery. */
@@ -71,7 +82,10 @@ static inline uint64_t ring_tail(const struct ring *ring)
     return atomic_load_explicit(&ring->live->tail, memory_order_acquire);
 }
 
-/* Position behind the newest frame; 0 when nothing sensible can be read.  The cheap part of ring_commit(). */
+/*
+ * Position behind the newest frame; 0 when nothing sensible can be read.  The cheap part of
+ * ring_commit().
+ */
 uint64_t ring_head(const struct ring *ring);
 
 /* Frames before `tail` stop being readable.  Under the lock, before their bytes change. */
@@ -88,7 +102,10 @@ static inline bool ring_lapped(const struct ring *ring, uint64_t pos)
     return atomic_load_explicit(&ring->live->tail, memory_order_relaxed) > pos;
 }
 
-/* Copies n bytes that begin at offset `off` of the ring, a multiple of 8; off + n lies within the ring. */
+/*
+ * Copies n bytes that begin at offset `off` of the ring, a multiple of 8; off + n lies within the
+ * ring.
+ */
 void ring_copy_out(const struct ring *ring, uint64_t off, void *to, uint64_t n);
 /* The same inwards; *a then *b, and zeros up to the next multiple of 8. */
 void ring_copy_in(struct ring *ring, uint64_t off, const void *a, uint64_t a_n, const void *b,

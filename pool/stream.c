@@ -7,15 +7,15 @@
 struct stream {
     struct pool *pool;
     struct cursor cursor;
-    uint64_t first_seq; /* nothing before it, should it not exist yet; 0: no such wish */
-    uint64_t last_seq;  /* of a finite stream; else UINT64_MAX */
-    uint64_t until_ns;  /* UINT64_MAX: no end */
-    uint64_t time_floor;/* messages before it carry times of a clock that was wrong */
+    uint64_t first_seq;  /* nothing before it, should it not exist yet; 0: no such wish */
+    uint64_t last_seq;   /* of a finite stream; else UINT64_MAX */
+    uint64_t until_ns;   /* UINT64_MAX: no end */
+    uint64_t time_floor; /* messages before it carry times of a clock that was wrong */
     uint64_t lost_first, lost_next;
     bool lost;
-    bool announce_gap;  /* opened at a number that is no longer there */
+    bool announce_gap; /* opened at a number that is no longer there */
     struct buf store;
-    struct buf *tags;   /* encoded, n_tags of them */
+    struct buf *tags; /* encoded, n_tags of them */
     size_t n_tags;
 };
 
@@ -70,7 +70,8 @@ static int seek_tail_matching(struct stream *s, uint64_t n, uint64_t newest, str
     return 0;
 }
 
-static int seek_tail(struct stream *s, uint64_t n, const struct pool_bounds *bounds, struct error *err)
+static int seek_tail(struct stream *s, uint64_t n, const struct pool_bounds *bounds,
+                     struct error *err)
 {
     if (n == 0)
         return cursor_at_end(s->pool, &s->cursor, err);
@@ -162,8 +163,8 @@ static bool note_gap(struct stream *s, uint64_t first, uint64_t next)
 }
 
 /*
- * Nothing more now.  A finite stream ends at a message that was there when it was opened, so there must be more, unless the header
- * spoke of messages that are not there.
+ * Nothing more now.  A finite stream ends at a message that was there when it was opened, so there
+ * must be more, unless the header spoke of messages that are not there.
  */
 static enum stream_result at_end(struct stream *s, struct error *err)
 {
@@ -237,7 +238,8 @@ enum stream_result stream_render(struct stream *s, size_t max, struct time_cache
     enum cursor_result result;
     uint64_t before;
 
-    if (s->announce_gap || s->n_tags > 0 || s->until_ns != UINT64_MAX || s->cursor.seq < s->first_seq)
+    if (s->announce_gap || s->n_tags > 0 || s->until_ns != UINT64_MAX ||
+        s->cursor.seq < s->first_seq)
         return render_some(s, max, cache, out, err);
     if (s->cursor.seq > s->last_seq)
         return STREAM_DONE;

@@ -6,7 +6,10 @@
 
 #include "pool/pool.h"
 
-/* Like pool_create(), but positions begin at `pos` (rounded up to 8, at least the ring's size) and the first message is number `seq`. */
+/*
+ * Like pool_create(), but positions begin at `pos` (rounded up to 8, at least the ring's size) and
+ * the first message is number `seq`.
+ */
 int pool_create_at(const char *path, const struct pool_options *options, uint64_t pos, uint64_t seq,
                    struct error *err);
 

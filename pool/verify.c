@@ -19,7 +19,8 @@ struct check {
 };
 
 static struct verify_issue *add_issue(struct verify_report *report, const char *code,
-                                      const char *format, ...) __attribute__((format(printf, 3, 4)));
+                                      const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static struct verify_issue *add_issue(struct verify_report *report, const char *code,
                                       const char *format, ...)
@@ -30,7 +31,8 @@ static struct verify_issue *add_issue(struct verify_report *report, const char *
 
     if (i >= VERIFY_ISSUES_MAX)
         return issue; /* only counted */
-    *issue = (struct verify_issue){.code = code, .seq = report->last_good, .has_seq = report->last_good != 0};
+    *issue = (struct verify_issue){
+        .code = code, .seq = report->last_good, .has_seq = report->last_good != 0};
     va_start(args, format);
     (void)vsnprintf(issue->message, sizeof issue->message, format, args);
     va_end(args);
@@ -79,7 +81,8 @@ static bool walk(struct check *c, const struct commit *commit, struct buf *scrat
     report->messages = report->last_good = 0;
     if (atomic_load_explicit(&c->ring.live->gen, memory_order_acquire) != commit->gen)
         return true;
-    if (tail > commit->head ? tail - commit->head > c->ring.bytes : commit->head - tail > c->ring.bytes) {
+    if (tail > commit->head ? tail - commit->head > c->ring.bytes
+                            : commit->head - tail > c->ring.bytes) {
         add_issue(report, "corrupt", "head/tail out of range");
         return false;
     }
@@ -141,7 +144,8 @@ static void check_index(struct check *c)
                      frame_read(&c->ring, &at, commit.head, &frame) == FRAME_OK && at == pos;
         if (!leads && ring_tail(&c->ring) <= pos) {
             struct verify_issue *issue = add_issue(
-                c->report, "corrupt", "an index entry does not lead to a message (searches are slower, nothing is lost)");
+                c->report, "corrupt",
+                "an index entry does not lead to a message (searches are slower, nothing is lost)");
             issue->has_offset = true;
             issue->offset = LAYOUT_HEADER_BYTES + i * LAYOUT_INDEX_ENTRY_BYTES;
         }
@@ -153,7 +157,8 @@ static void check_flush(struct check *c)
     int latched = flush_latched(c->ring.live);
 
     if (latched != 0)
-        add_issue(c->report, "flush", "a flush to disk failed since the last boot (os error %d)", latched);
+        add_issue(c->report, "flush", "a flush to disk failed since the last boot (os error %d)",
+                  latched);
 }
 
 int verify_pool(const char *path, struct verify_report *ret, struct error *err)

@@ -1,9 +1,10 @@
 /*
  * A place in the ring, and being lapped there.
  *
- * A cursor is two numbers; it holds nothing and needs no release.  Place it with one of the cursor_at
- * calls, then take messages with cursor_next().  A cursor whose place has been overwritten goes on at the oldest
- * retained message and says so once (CURSOR_GAP).  Nothing is delivered twice, nothing of another message ever.
+ * A cursor is two numbers; it holds nothing and needs no release.  Place it with one of the
+ * cursor_at calls, then take messages with cursor_next().  A cursor whose place has been
+ * overwritten goes on at the oldest retained message and says so once (CURSOR_GAP).  Nothing is
+ * delivered twice, nothing of another message ever.
  *
  * Any thread; one thread at a time for each cursor.
  */
@@ -20,30 +21,47 @@ struct cursor {
 enum cursor_result {
     CURSOR_MESSAGE, /* *ret filled, the cursor stands behind it */
     CURSOR_END,     /* nothing more now */
-    CURSOR_GAP,     /* messages were lost: cursor->seq is the next one there is; its old value told the first lost one */
-    CURSOR_FAILED,  /* *err filled: Corrupt at a damaged frame, NotFound when the pool is gone and all is delivered */
+    /*
+     * messages were lost: cursor->seq is the next one there is; its old value told the first lost
+     * one
+     */
+    CURSOR_GAP,
+    /*
+     * *err filled: Corrupt at a damaged frame, NotFound when the pool is gone and all is delivered
+     */
+    CURSOR_FAILED,
 };
 
 /* Before the oldest message, behind the newest. */
 int cursor_at_oldest(struct pool *pool, struct cursor *ret, struct error *err);
 int cursor_at_end(struct pool *pool, struct cursor *ret, struct error *err);
 
-/* At the message `seq`; at the oldest when it is no longer retained, at the end when it does not exist yet (cursor->seq tells). */
+/*
+ * At the message `seq`; at the oldest when it is no longer retained, at the end when it does not
+ * exist yet (cursor->seq tells).
+ */
 int cursor_at_seq(struct pool *pool, uint64_t seq, struct cursor *ret, struct error *err);
 
 /* At the first message with time >= time_ns.  0 means everything. */
 int cursor_at_time(struct pool *pool, uint64_t time_ns, struct cursor *ret, struct error *err);
 
-/* At the message whose envelope holds the byte `rendered` of all envelopes ever (for `log`); ends as cursor_at_seq(). */
+/*
+ * At the message whose envelope holds the byte `rendered` of all envelopes ever (for `log`); ends
+ * as cursor_at_seq().
+ */
 int cursor_at_rendered(struct pool *pool, uint64_t rendered, struct cursor *ret, struct error *err);
 
 /*
- * Takes the next message.  Its bytes replace the content of *store (or are added to it: see cursor_next_add); *ret points into it.
+ * Takes the next message.  Its bytes replace the content of *store (or are added to it: see
+ * cursor_next_add); *ret points into it.
  */
 enum cursor_result cursor_next(struct pool *pool, struct cursor *cursor, struct buf *store,
                                struct message *ret, struct error *err);
 
-/* What cursor_next() would look at, without its data: seq, time, tags_len, data_len.  For counting and seeking cheaply. */
+/*
+ * What cursor_next() would look at, without its data: seq, time, tags_len, data_len.  For counting
+ * and seeking cheaply.
+ */
 struct frame_view {
     uint64_t seq, time_ns, rendered_before;
     uint32_t tags_len, data_len; /* bytes as stored */
@@ -54,9 +72,10 @@ enum cursor_result cursor_peek(struct pool *pool, struct cursor *cursor, struct 
 void cursor_skip(struct cursor *cursor, const struct frame_view *view);
 
 /*
- * Renders envelopes of whole messages to *out until `max` bytes would be passed, the next number is past last_seq, or there
- * are no more.  Returns how it ended: CURSOR_MESSAGE (stopped at max or last_seq), CURSOR_END, CURSOR_GAP (as above; nothing was
- * rendered then), CURSOR_FAILED.  The first message is rendered even if it alone is larger than max.
+ * Renders envelopes of whole messages to *out until `max` bytes would be passed, the next number is
+ * past last_seq, or there are no more.  Returns how it ended: CURSOR_MESSAGE (stopped at max or
+ * last_seq), CURSOR_END, CURSOR_GAP (as above; nothing was rendered then), CURSOR_FAILED.  The
+ * first message is rendered even if it alone is larger than max.
  */
 enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint64_t last_seq,
                                  size_t max, struct time_cache *cache, struct buf *out,

@@ -1,9 +1,9 @@
 /*
  * What went wrong: one of nine kinds, a sentence, and where they apply the path, number and offset.
  *
- * A call that can fail takes `struct error *err` last and returns 0, or -1 with *err filled.  The struct
- * holds no pointers: it needs no release, can be copied, and works when memory is gone.  `err` may
- * be NULL where the caller does not care.
+ * A call that can fail takes `struct error *err` last and returns 0, or -1 with *err filled.  The
+ * struct holds no pointers: it needs no release, can be copied, and works when memory is gone.
+ *  `err` may be NULL where the caller does not care.
  */
 #ifndef POOL_ERROR_H
 #define POOL_ERROR_H
@@ -55,7 +55,9 @@ const char *error_kind_name(enum plsm_error_kind kind);
 /* The message of a kind when nothing more is known: "not found", "usage error", ... */
 const char *error_kind_message(enum plsm_error_kind kind);
 
-/* Fills *err and returns -1.  `format` makes the message; fail_os() adds `os_errno` as the cause. */
+/*
+ * Fills *err and returns -1.  `format` makes the message; fail_os() adds `os_errno` as the cause.
+ */
 int fail(struct error *err, enum plsm_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int fail_os(struct error *err, enum plsm_error_kind kind, int os_errno, const char *format, ...)

@@ -1,9 +1,10 @@
 /*
  * The JSON gate: the only way text becomes the data of a message.
  *
- * Strict RFC 8259 and strict UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF); white
- * space between tokens is removed, every other byte is kept as it came.  Escaped lone surrogates
- * (\ud800) are grammar and pass.  No tree is built.  How the input is cut into pieces never matters.
+ * Strict RFC 8259 and strict UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF);
+ * white space between tokens is removed, every other byte is kept as it came.  Escaped lone
+ * surrogates (\ud800) are grammar and pass.  No tree is built.  How the input is cut into pieces
+ * never matters.
  *
  *     struct json_gate gate = JSON_GATE_INIT;
  *     while (have a piece)
@@ -20,13 +21,17 @@
 
 #include <stdint.h>
 
-/* Containers inside each other, `data` itself being the first.  jq 1.6 gives up at 256 and counts objects twice. */
+/*
+ * Containers inside each other, `data` itself being the first.  jq 1.6 gives up at 256 and counts
+ * objects twice.
+ */
 #define JSON_DEPTH_MAX 120
 
 enum json_status {
     JSON_MORE,  /* all input used, the value (or the blank before it) goes on */
     JSON_VALUE, /* one whole value has been added to `out`; its last byte is the last one used */
-    JSON_BAD,   /* the byte at *ret_used is wrong; json_gate_why() says how.  Reset before feeding again */
+    /* the byte at *ret_used is wrong; json_gate_why() says how.  Reset before feeding again */
+    JSON_BAD,
 };
 
 struct json_gate {
@@ -34,19 +39,21 @@ struct json_gate {
     uint8_t substate;    /* inside an escape, a UTF-8 sequence, a number or a literal */
     uint8_t literal;     /* which literal; whether a string is a key */
     uint8_t depth;       /* open containers */
-    bool envelope;       /* set by the caller: one level more is allowed, that of a message around its data */
+    /* set by the caller: one level more is allowed, that of a message around its data */
+    bool envelope;
     bool deep;           /* that level was used; cleared by the caller */
-    uint16_t code;       /* why, after JSON_BAD; bounds of the next byte in a UTF-8 sequence otherwise */
+    /* why, after JSON_BAD; bounds of the next byte in a UTF-8 sequence otherwise */
+    uint16_t code;
     uint64_t kinds[2];   /* bits of the open containers, the innermost lowest: 1 is an object */
 };
 
 #define JSON_GATE_INIT ((struct json_gate){0})
 
 /*
- * Takes bytes from p[0..n) until the first top-level value is complete, a byte is wrong, or all are used.
- * Compacted bytes are added to *out, which therefore holds a part of a value after JSON_MORE and rubbish after
- * JSON_BAD.  *ret_used: bytes taken; after JSON_BAD the offset of the offending byte.
- * A top-level number followed by anything but white space or the end is JSON_BAD, as "1x" is.
+ * Takes bytes from p[0..n) until the first top-level value is complete, a byte is wrong, or all are
+ * used. Compacted bytes are added to *out, which therefore holds a part of a value after JSON_MORE
+ * and rubbish after JSON_BAD.  *ret_used: bytes taken; after JSON_BAD the offset of the offending
+ * byte. A top-level number followed by anything but white space or the end is JSON_BAD, as "1x" is.
  * When memory is gone: JSON_BAD with json_gate_why() saying so.
  */
 enum json_status json_gate_feed(struct json_gate *gate, const char *p, size_t n, size_t *ret_used,
@@ -82,7 +89,10 @@ size_t json_skip(struct bytes text, size_t at);
 bool json_string_equal(struct bytes string, struct bytes plain);
 int json_string_decode(struct bytes string, struct buf *out);
 
-/* Which implementation of the scanner runs: "avx2", "sse2", "plain".  json_use_plain() is for tests and benches. */
+/*
+ * Which implementation of the scanner runs: "avx2", "sse2", "plain".  json_use_plain() is for tests
+ * and benches.
+ */
 const char *json_scanner_name(void);
 void json_use_plain(bool plain);
 

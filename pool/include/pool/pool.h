@@ -1,20 +1,21 @@
 /*
  * One pool: create, open, append, get, wait.
  *
- * A pool is a bounded ring of messages in one file, shared by every process that opens it.  Appending
- * to a full ring loses the oldest messages.  Reading takes no lock and needs no write permission.
+ * A pool is a bounded ring of messages in one file, shared by every process that opens it.
+ * Appending to a full ring loses the oldest messages.  Reading takes no lock and needs no write
+ * permission.
  *
  *     pool_create(path, &options, &err)
  *     pool_open(path, POOL_READ_WRITE, &pool, &err)
  *     pool_append(pool, payloads, n, 0, &receipt, &err)
  *     pool_close(pool)
  *
- * A handle may be used by any number of threads at once; not from signal handlers.  A child of fork()
- * may go on with its parent's handles: it becomes a writer of its own when it first appends.
+ * A handle may be used by any number of threads at once; not from signal handlers.  A child of
+ * fork() may go on with its parent's handles: it becomes a writer of its own when it first appends.
  * Positions (`pos`) are bytes that only grow: where a frame stands is pos modulo the ring.
  *
- * Every call on a handle may fail with NotFound (the pool was deleted, or its file replaced), Corrupt
- * and Io (the file was cut short, or the disk failed).
+ * Every call on a handle may fail with NotFound (the pool was deleted, or its file replaced),
+ * Corrupt and Io (the file was cut short, or the disk failed).
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -41,13 +42,15 @@ struct pool_options {
 #define POOL_OPTIONS_INIT ((struct pool_options){.index_capacity = POOL_INDEX_AUTO})
 
 /*
- * Makes a pool file, whole or not at all, with all its space allocated; missing parent directories are made too (0700).
- * AlreadyExists, Usage (sizes), Permission, Io (no space).  An existing file is never touched.
+ * Makes a pool file, whole or not at all, with all its space allocated; missing parent directories
+ * are made too (0700). AlreadyExists, Usage (sizes), Permission, Io (no space).  An existing file
+ * is never touched.
  */
 int pool_create(const char *path, const struct pool_options *options, struct error *err);
 
 enum pool_access {
-    POOL_READ,       /* for readers: maps for writing where permitted (so that it can be woken), else read-only */
+    /* for readers: maps for writing where permitted (so that it can be woken), else read-only */
+    POOL_READ,
     POOL_READ_WRITE, /* for appending; Permission when the file does not allow it */
 };
 
@@ -55,14 +58,16 @@ enum pool_access {
 int pool_open(const char *path, enum pool_access access, struct pool **ret_pool, struct error *err);
 void pool_close(struct pool *pool);
 
-const char *pool_path(const struct pool *pool); /* as given to pool_open(); lives as long as the handle */
+/* as given to pool_open(); lives as long as the handle */
+const char *pool_path(const struct pool *pool);
 
 /* Largest tags + data (raw bytes) of one message in this pool. */
 uint64_t pool_message_max(const struct pool *pool);
 
 enum append_flags {
     APPEND_FLUSH = 1 << 0, /* return when the messages are on disk */
-    APPEND_TRY = 1 << 1,   /* Busy at once when another writer holds the lock for longer than a short spin (20 us) */
+    /* Busy at once when another writer holds the lock for longer than a short spin (20 us) */
+    APPEND_TRY = 1 << 1,
 };
 
 struct receipt {
@@ -73,9 +78,10 @@ struct receipt {
 /*
  * Appends n messages under one lock, next to each other, or none.
  *
- * Waits for the writer lock (see APPEND_TRY).  After a failure nothing is stored and no number is used,
- * except after Io from APPEND_FLUSH: then the messages are there and visible, only not known to be on disk; *ret_receipt
- * is filled even so.  Usage with detail TOO_LARGE when one of them can never fit; err->seq is then its place among the n.
+ * Waits for the writer lock (see APPEND_TRY).  After a failure nothing is stored and no number is
+ * used, except after Io from APPEND_FLUSH: then the messages are there and visible, only not known
+ * to be on disk; *ret_receipt is filled even so.  Usage with detail TOO_LARGE when one of them can
+ * never fit; err->seq is then its place among the n.
  */
 int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
                 enum append_flags flags, struct receipt *ret_receipt, struct error *err);
@@ -107,29 +113,32 @@ struct pool_info {
     uint64_t created_ns;
     struct pool_bounds bounds;
     uint64_t oldest_time, newest_time; /* ns; 0 when empty */
-    uint64_t used_bytes;               /* of the ring, from the oldest frame to the write position */
+    /* of the ring, from the oldest frame to the write position */
+    uint64_t used_bytes;
 };
 
 int pool_info(struct pool *pool, struct pool_info *ret, struct error *err);
 
 /*
- * The pool-info object of `plasmite pool info --json` (without a newline), as one compact JSON text.
- * now_ns 0 leaves the two ages out (the mount's `info`, which must not change while nothing happens).
+ * The pool-info object of `plasmite pool info --json` (without a newline), as one compact JSON
+ * text. now_ns 0 leaves the two ages out (the mount's `info`, which must not change while nothing
+ * happens).
  */
 int pool_info_json(const struct pool_info *info, const char *name, const char *path,
                    uint64_t now_ns, struct buf *out);
 
 /*
- * One message by number.  Its bytes are copied (and checked) to the end of *store; *ret points into it and is good until the
- * next change of *store.  NotFound with seq ("message not found") when it is not retained.
+ * One message by number.  Its bytes are copied (and checked) to the end of *store; *ret points into
+ * it and is good until the next change of *store.  NotFound with seq ("message not found") when it
+ * is not retained.
  */
 int pool_get(struct pool *pool, uint64_t seq, struct buf *store, struct message *ret,
              struct error *err);
 
 /*
- * Marks the pool as gone, so that every handle in every process stops, and unlinks its file.
- * Waits for a running append.  NotFound, or Io (also without permission, as the contract of `pool delete` has it).  Of a
- * symbolic link only the link is removed.
+ * Marks the pool as gone, so that every handle in every process stops, and unlinks its file. Waits
+ * for a running append.  NotFound, or Io (also without permission, as the contract of `pool delete`
+ * has it).  Of a symbolic link only the link is removed.
  */
 int pool_delete(const char *path, struct error *err);
 
@@ -137,18 +146,22 @@ int pool_delete(const char *path, struct error *err);
 int pool_delete_within(const char *path, uint64_t limit_ns, struct error *err);
 
 /*
- * Gives an empty pool another size: a new file, with the mode and the owner of the old one, takes its place at once or not at all.
- * All handles on the old one, also this one, then find it gone.  Needs POOL_READ_WRITE.
- * Busy when it holds messages or a writer is at it, Usage (size), NotFound, Permission, Io (no space).
+ * Gives an empty pool another size: a new file, with the mode and the owner of the old one, takes
+ * its place at once or not at all. All handles on the old one, also this one, then find it gone.
+ * Needs POOL_READ_WRITE. Busy when it holds messages or a writer is at it, Usage (size), NotFound,
+ * Permission, Io (no space).
  */
 int pool_resize(struct pool *pool, uint64_t size, struct error *err);
 
 /*
- * Sleeps until one of the pools has a message at or behind its position, is gone, or the deadline passes.
+ * Sleeps until one of the pools has a message at or behind its position, is gone, or the deadline
+ * passes.
  *
- * pools, seen   n pools and for each the head position already seen (pool_bounds.head, or cursor.pos)
+ * pools, seen   n pools and for each the head position already seen (pool_bounds.head, or
+ * cursor.pos)
  * deadline_ns   on clock_mono_ns(); UINT64_MAX: none
- * control       may be NULL: a futex word of the caller's (this process); the wait also ends when it is no longer
+ * control       may be NULL: a futex word of the caller's (this process); the wait also ends when
+ * it is no longer
  *               control_value (whoever changes it calls futex wake, see pool_wake_control)
  * A signal handler that ran ends the wait too.  Wake-ups without a message happen; look again.
  */
@@ -167,8 +180,8 @@ void pool_wake_control(uint32_t *control);
 bool pool_ready(struct pool *pool, uint64_t seen);
 
 /*
- * NotFound when the pool was deleted, its file has no name any more or holds another pool (looks at the disk), Io when it was cut
- * short; else 0.  A file that was renamed is alive.
+ * NotFound when the pool was deleted, its file has no name any more or holds another pool (looks at
+ * the disk), Io when it was cut short; else 0.  A file that was renamed is alive.
  */
 int pool_check_alive(struct pool *pool, struct error *err);
 
@@ -178,7 +191,10 @@ static inline void pool_cleanup(struct pool **pool)
 }
 #define auto_pool __attribute__((cleanup(pool_cleanup)))
 
-/* A SIGBUS inside a mapping of ours becomes an error of that pool.  Programs call it at start; pool_open() does otherwise. */
+/*
+ * A SIGBUS inside a mapping of ours becomes an error of that pool.  Programs call it at start;
+ * pool_open() does otherwise.
+ */
 void pool_guard_sigbus(void);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * A directory of pools: what a reference means, listing, names.
  *
- * A local reference with a `/` is a path as it stands; one that ends in `.plasmite` is a file of the directory; any
- * other is the file NAME.plasmite of the directory.
+ * A local reference with a `/` is a path as it stands; one that ends in `.plasmite` is a file of
+ * the directory; any other is the file NAME.plasmite of the directory.
  */
 #ifndef POOL_STORE_H
 #define POOL_STORE_H
@@ -15,10 +15,16 @@
 /* $HOME/.plasmite/pools, or .plasmite/pools without HOME; added to *out. */
 int store_default_dir(struct buf *out);
 
-/* The path of a reference, added to *out (buf_str() makes it a C string).  Usage when the name is too long. */
+/*
+ * The path of a reference, added to *out (buf_str() makes it a C string).  Usage when the name is
+ * too long.
+ */
 int store_resolve(const char *dir, const char *reference, struct buf *out, struct error *err);
 
-/* May a name that a stranger gives (mkdir, HTTP, MCP) become a pool?  Usage with the reason otherwise. */
+/*
+ * May a name that a stranger gives (mkdir, HTTP, MCP) become a pool?  Usage with the reason
+ * otherwise.
+ */
 int store_check_name(struct bytes name, struct error *err);
 
 /* Makes the directory and its missing parents (0700). */

@@ -1,7 +1,8 @@
 /*
  * Reading on: from where, how many, how long, what to do at a gap.
  *
- * The policy that `follow` and the mount share, on top of a cursor.  It never sleeps: pool_wait() does.
+ * The policy that `follow` and the mount share, on top of a cursor.  It never sleeps: pool_wait()
+ * does.
  *
  *     stream_open(pool, &options, &stream, &err)
  *     for (;;)
@@ -30,7 +31,8 @@ struct stream_options {
     enum stream_start start;
     uint64_t tail;
     uint64_t since_ns;
-    uint64_t until_ns; /* messages before this time only; 0 or UINT64_MAX: no end.  An end makes the stream finite */
+    /* messages before this time only; 0 or UINT64_MAX: no end.  An end makes the stream finite */
+    uint64_t until_ns;
     uint64_t from_seq; /* 0 means 1 */
     bool finite;       /* ends at the message that is newest when it is opened */
     const struct bytes *tags; /* plain text, n_tags of them, all must be there; copied */
@@ -50,8 +52,9 @@ enum stream_result { STREAM_MESSAGE, STREAM_WAIT, STREAM_GAP, STREAM_DONE, STREA
 enum stream_result stream_next(struct stream *stream, struct message *ret, struct error *err);
 
 /*
- * The same for many messages at once: adds envelopes to *out until about `max` bytes.  STREAM_MESSAGE: some were added, call
- * again; the other results come when nothing was.  Much faster than stream_next() where no tag and no end in time is given.
+ * The same for many messages at once: adds envelopes to *out until about `max` bytes.
+ *  STREAM_MESSAGE: some were added, call again; the other results come when nothing was.  Much
+ * faster than stream_next() where no tag and no end in time is given.
  */
 enum stream_result stream_render(struct stream *stream, size_t max, struct time_cache *cache,
                                  struct buf *out, struct error *err);

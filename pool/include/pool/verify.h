@@ -27,8 +27,8 @@ struct verify_report {
 };
 
 /*
- * 0 with the report, healthy or not; -1 only when the file cannot be looked at (NotFound, Permission, Io).
- * May run beside writers: what they overwrite meanwhile is not an issue.
+ * 0 with the report, healthy or not; -1 only when the file cannot be looked at (NotFound,
+ * Permission, Io). May run beside writers: what they overwrite meanwhile is not an issue.
  */
 int verify_pool(const char *path, struct verify_report *ret, struct error *err);
 
