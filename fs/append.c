@@ -303,8 +303,10 @@ static void push(struct write_job *job)
     enum intake_status status =
         intake_push(w->in, job->p + job->at, job->n - job->at, &used, &end, &err);
 
-    if (end > 0)
+    if (end > 0) {
         job->complete = job->at + end;
+        atomic_store(&w->told, false); /* what is unfinished from now on is another text */
+    }
     job->at += used;
     if (status == INTAKE_FAILED)
         job->status = status_errno(&err, DOOR_WRITER);

@@ -1,16 +1,20 @@
 #include "dir.h"
 
 #include "attr.h"
+#include "base/units.h"
 #include "handle.h"
 #include "lookup.h"
 #include "pool/store.h"
 #include "status.h"
+#include "work.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#define DELETE_LIMIT_NS NS_PER_S /* of waiting for a writer; the kernel lets nobody else into the root meanwhile */
 
 /* What one opendir() shows; made once, so that offsets stay true. */
 struct listing {
@@ -246,11 +250,36 @@ static void mark_announced(struct mount *m, const char *name)
     }
 }
 
+/* A pool to be deleted by a worker: its lock may be held by somebody who sleeps. */
+struct deletion {
+    struct work work;
+    struct mount *m;
+    fuse_req_t req;
+    struct mpool *pool; /* with a reference */
+};
+
+static void delete_pool(struct work *work)
+{
+    struct deletion *job = (struct deletion *)work;
+    struct error err = ERROR_INIT;
+    int status = check_deletable(job->pool);
+
+    if (status == 0 && pool_delete_within(job->pool->path, DELETE_LIMIT_NS, &err) < 0)
+        status = status_errno(&err, DOOR_PATH);
+    if (status == 0) {
+        (void)mpool_alive(job->pool); /* marks it */
+        mark_announced(job->m, job->pool->name);
+    }
+    fuse_reply_err(job->req, status);
+    mpool_unref(job->pool);
+    free(job);
+}
+
 void dir_delete_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name)
 {
-    auto_mpool struct mpool *pool = NULL;
+    struct mpool *pool;
     struct error err = ERROR_INIT;
-    int status;
+    struct deletion *job;
 
     if (parent->place.kind != PLACE_ROOT || store_check_name(bytes_of(name), NULL) < 0) {
         fuse_reply_err(req, EPERM);
@@ -260,14 +289,14 @@ void dir_delete_pool(fuse_req_t req, struct mount *m, struct node *parent, const
         fuse_reply_err(req, status_errno(&err, DOOR_PATH));
         return;
     }
-    status = check_deletable(pool);
-    if (status == 0 && pool_delete(pool->path, &err) < 0)
-        status = status_errno(&err, DOOR_PATH);
-    if (status == 0) {
-        (void)mpool_alive(pool); /* marks it */
-        mark_announced(m, name);
+    job = malloc(sizeof *job);
+    if (job == NULL) {
+        mpool_unref(pool);
+        fuse_reply_err(req, ENOMEM);
+        return;
     }
-    fuse_reply_err(req, status);
+    *job = (struct deletion){{.run = delete_pool}, m, req, pool};
+    workers_submit(m->workers, &job->work);
 }
 
 void dir_statfs(fuse_req_t req, struct mount *m)

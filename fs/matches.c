@@ -249,6 +249,7 @@ static enum cursor_result look(struct matches *list, bool *ret_match, uint64_t *
         *ret_match = lens_match(list->lens, message.tags);
         *ret_length = lens_length(list->lens, message.seq, message.tags.n, message.data.n);
     }
+    shed(&list->store);
     return result;
 }
 

@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -130,6 +131,17 @@ static int loop(struct mount *m)
     stop_ask(); /* when the kernel ended it, by unmounting */
     pthread_join(thread, NULL);
     return result;
+}
+
+/* Each pool that somebody has looked at takes a descriptor; the usual limit is a thousand. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* then it is what it was */
 }
 
 static int make_parts(struct mount *m, struct error *err)
@@ -253,6 +265,7 @@ int main(int argc, char **argv)
         m.park_limit_ns = park_limit();
         pool_guard_sigbus();
         signal(SIGPIPE, SIG_IGN);
+        raise_file_limit();
         result = stop_install() < 0 ? fail_os(&err, PLSM_ERROR_IO, errno, "cannot catch signals") : check(&m, &err);
         if (result == 0)
             result = options.foreground ? serve(&m, &options, &err)

@@ -13,6 +13,8 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "base/buf.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -61,6 +63,17 @@ static inline bool mount_hold(struct mount *m, size_t bytes)
         return true;
     atomic_fetch_sub(&m->held, bytes);
     return false;
+}
+
+/* Bytes: the buffer of a larger message is not kept by those who may stay open for days. */
+#define LARGE_MESSAGE (64 * 1024)
+
+static inline void shed(struct buf *store)
+{
+    if (store->cap <= LARGE_MESSAGE)
+        return;
+    buf_done(store);
+    *store = BUF_INIT;
 }
 
 static inline void mount_unhold(struct mount *m, size_t bytes)

@@ -10,7 +10,6 @@
 #define COPY_MAX (64ULL * 1024 * 1024)       /* bytes: what is larger is not copied ... */
 #define COPIES_MAX (256ULL * 1024 * 1024)    /* ... nor is anything once all copies hold this much */
 #define COPY_STEP (256 * 1024)               /* bytes rendered in one go by the copying worker */
-#define KEEP_MIN (64 * 1024)                 /* bytes: a message this large is kept rendered between reads */
 
 /* One who reads along: where it stands, and the message it cut last. */
 struct renderer {
@@ -197,16 +196,16 @@ static int render(struct snapshot *snap, struct renderer *r, uint64_t seq, struc
     }
     if (message.seq != seq)
         return overtaken(seq, err);
-    if (lens_render(snap->lens, &message, &r->cache, out) < 0)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    return 0;
+    int result = lens_render(snap->lens, &message, &r->cache, out);
+    shed(&r->store);
+    return result < 0 ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
 }
 
 /* A large message that a read cut stays rendered, so that a hundred reads do not render it a hundred times. */
 static void keep_line(struct snapshot *snap, struct renderer *r, uint64_t seq, struct bytes line)
 {
     drop_line(snap, r);
-    if (line.n < KEEP_MIN || !mount_hold(snap->pool->mount, line.n))
+    if (line.n < LARGE_MESSAGE || !mount_hold(snap->pool->mount, line.n))
         return;
     r->counted = line.n;
     if (buf_add_bytes(&r->line, line) == 0)

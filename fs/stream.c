@@ -18,7 +18,6 @@
 #include <stdlib.h>
 
 #define WINDOW_BYTES (16 * 1024)
-#define KEEP_MIN (64 * 1024) /* bytes: a message above this counts against HELD_MAX while it is delivered in pieces */
 
 /*
  * The kernel follows a full answer to a part of a large read() with another READ, which could then block with data in
@@ -86,7 +85,7 @@ static bool passes(const struct reader *r, const struct frame_view *view)
 
 static int check_room(struct reader *r, uint64_t length, struct error *err)
 {
-    if (length <= KEEP_MIN)
+    if (length <= LARGE_MESSAGE)
         return 0;
     if (!mount_hold(r->handle.m, length)) {
         (void)fail_os(err, PLSM_ERROR_IO, ENOMEM, "too many large messages are being read at once");
@@ -96,24 +95,37 @@ static int check_room(struct reader *r, uint64_t length, struct error *err)
     return 0;
 }
 
+/* A message that was passed over: it is not kept. */
+static void give_room_back(struct reader *r, uint64_t length)
+{
+    if (length <= LARGE_MESSAGE)
+        return;
+    mount_unhold(r->handle.m, length);
+    r->counted -= length;
+}
+
 /* Takes one message that peeking found; made into a line if it matches. */
 static enum cursor_result take(struct reader *r, uint64_t length, struct error *err)
 {
     const struct lens *lens = r->handle.node->place.lens;
     struct message message;
     enum cursor_result result;
+    bool matches;
 
     if (check_room(r, length, err) < 0)
         return CURSOR_FAILED;
     result = cursor_next(pool_of(r)->pool, &r->at, &r->store, &message, err);
-    if (result != CURSOR_MESSAGE || !lens_match(lens, message.tags))
-        return result;
-    if (lens_render(lens, &message, &r->cache, &r->ready) < 0) {
+    matches = result == CURSOR_MESSAGE && lens_match(lens, message.tags);
+    if (!matches) {
+        give_room_back(r, length);
+    } else if (lens_render(lens, &message, &r->cache, &r->ready) < 0) {
         (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-        return CURSOR_FAILED;
+        result = CURSOR_FAILED;
+    } else {
+        r->ended = r->one;
     }
-    r->ended = r->one;
-    return CURSOR_MESSAGE;
+    shed(&r->store); /* a follower may stay open for days */
+    return result;
 }
 
 static int missed(struct reader *r, struct error *err)
