@@ -46,24 +46,54 @@ static bool reached(const struct frame *frame, enum index_key key, uint64_t targ
     return index_key_of(frame, key) >= target;
 }
 
-/* Walks from a frame's place to the first frame that has reached the target; head when none has. */
+/*
+ * The next good frame behind a damaged one at *pos.  Only for seeking: whoever reads on is told of the damage.
+ */
+static enum frame_result step_over_damage(const struct ring *ring, uint64_t *pos, uint64_t head,
+                                          uint64_t expected, struct frame *ret)
+{
+    while ((*pos += LAYOUT_FRAME_ALIGN) < head) {
+        uint64_t at = *pos;
+        if (ring_lapped(ring, at))
+            return FRAME_LAPPED;
+        if (frame_read(ring, &at, head, ret) == FRAME_OK && ret->seq >= expected) {
+            *pos = at;
+            return FRAME_OK;
+        }
+    }
+    return FRAME_END;
+}
+
+/*
+ * Walks from a frame's place to the first frame that has reached the target; FRAME_END when none has.  FRAME_BAD with the cursor at
+ * the damage: what is searched for is the damaged message itself, or may be.
+ */
 static enum frame_result walk(const struct ring *ring, enum index_key key, uint64_t target,
                               uint64_t head, struct cursor *cursor)
 {
     struct frame frame;
-    enum frame_result result;
     uint64_t expected = 0;
 
-    while ((result = frame_read(ring, &cursor->pos, head, &frame)) == FRAME_OK) {
-        if (expected != 0 && frame.seq != expected)
+    for (;;) {
+        struct cursor damage = *cursor;
+        enum frame_result result = frame_read(ring, &cursor->pos, head, &frame);
+        bool damaged =
+            result == FRAME_BAD || (result == FRAME_OK && expected != 0 && frame.seq != expected);
+        if (damaged)
+            result = step_over_damage(ring, &cursor->pos, head, expected, &frame);
+        if (result != FRAME_OK && !(damaged && result == FRAME_END))
+            return result;
+        if (damaged && (result == FRAME_END ||
+                        (reached(&frame, key, target) && index_key_of(&frame, key) != target))) {
+            *cursor = damage;
             return FRAME_BAD;
+        }
         expected = frame.seq + 1;
         cursor->seq = frame.seq;
         if (reached(&frame, key, target))
             return FRAME_OK;
         cursor->pos = frame_end(cursor->pos, &frame);
     }
-    return result;
 }
 
 /*

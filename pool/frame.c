@@ -8,7 +8,13 @@ static void words_from_header(uint64_t words[5], const struct frame_header *h)
     words[1] = h->seq;
     words[2] = h->time_ns;
     words[3] = h->rendered_before;
-    words[4] = h->tags_len_kind | (uint64_t)h->header_crc << 32;
+    words[4] = h->tags_kind_lap | (uint64_t)h->header_crc << 32;
+}
+
+static uint32_t tags_kind_lap(uint32_t tags_len, enum frame_kind kind, uint64_t lap)
+{
+    return tags_len | (uint32_t)kind << FRAME_KIND_SHIFT |
+           (uint32_t)(lap % FRAME_LAPS) << FRAME_LAP_SHIFT;
 }
 
 static uint32_t header_crc(const struct ring *ring, const uint64_t words[5])
@@ -24,7 +30,7 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
     for (;;) {
         if (*pos >= head)
             return FRAME_END;
-        uint64_t off = ring_off(ring, *pos), left = ring->bytes - off;
+        uint64_t lap, off = ring_place(ring, *pos, &lap), left = ring->bytes - off;
         if (left < FRAME_HEADER_BYTES) {
             *pos += left;
             continue;
@@ -35,7 +41,10 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
             return FRAME_LAPPED;
         if ((uint32_t)(words[4] >> 32) != header_crc(ring, words))
             return FRAME_BAD;
-        uint32_t kind = (uint32_t)words[4] >> 24;
+        uint32_t kind = (uint32_t)words[4] >> FRAME_KIND_SHIFT & 3;
+        uint32_t frame_lap = (uint32_t)words[4] >> FRAME_LAP_SHIFT;
+        if (frame_lap != lap % FRAME_LAPS && !ring->any_lap)
+            return FRAME_BAD;
         if (kind == FRAME_FILLER && off != 0) { /* off 0: a filler there would go round for ever */
             *pos += left;
             continue;
@@ -45,7 +54,8 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
                               .seq = words[1],
                               .time_ns = words[2],
                               .rendered_before = words[3],
-                              .tags_len = (uint32_t)words[4] & FRAME_TAGS_LEN_MAX};
+                              .tags_len = (uint32_t)words[4] & FRAME_TAGS_LEN_MAX,
+                              .lap = frame_lap};
         uint64_t bytes = frame_bytes(ret->tags_len, ret->data_len);
         return kind == FRAME_MESSAGE && bytes <= left && bytes <= head - *pos ? FRAME_OK
                                                                               : FRAME_BAD;
@@ -75,7 +85,7 @@ static void write_header(struct ring *ring, uint64_t off, struct frame_header *h
     uint64_t words[5];
 
     words_from_header(words, h);
-    words[4] = h->tags_len_kind | (uint64_t)header_crc(ring, words) << 32;
+    words[4] = h->tags_kind_lap | (uint64_t)header_crc(ring, words) << 32;
     for (int i = 0; i < 5; i++)
         atomic_store_explicit(ring->words + off / 8 + i, words[i], memory_order_relaxed);
 }
@@ -85,19 +95,21 @@ uint64_t frame_write(struct ring *ring, uint64_t pos, const struct frame *frame,
 {
     uint64_t bytes = frame_bytes(frame->tags_len, frame->data_len);
     uint64_t place = frame_place(ring, pos, bytes);
-    uint64_t off = ring_off(ring, place);
+    uint64_t lap, off = ring_place(ring, place, &lap);
 
     if (place - pos >= FRAME_HEADER_BYTES) {
+        uint64_t filler_lap, filler_off = ring_place(ring, pos, &filler_lap);
         struct frame_header filler = {.seq = frame->seq,
-                                      .tags_len_kind = (uint32_t)FRAME_FILLER << 24};
-        write_header(ring, ring_off(ring, pos), &filler);
+                                      .tags_kind_lap = tags_kind_lap(0, FRAME_FILLER, filler_lap)};
+        write_header(ring, filler_off, &filler);
     }
     struct frame_header header = {.data_len = frame->data_len,
                                   .body_crc = frame->body_crc,
                                   .seq = frame->seq,
                                   .time_ns = frame->time_ns,
                                   .rendered_before = frame->rendered_before,
-                                  .tags_len_kind = frame->tags_len | (uint32_t)FRAME_MESSAGE << 24};
+                                  .tags_kind_lap =
+                                      tags_kind_lap(frame->tags_len, FRAME_MESSAGE, lap)};
     write_header(ring, off, &header);
     ring_copy_in(ring, off + FRAME_HEADER_BYTES, tags, frame->tags_len, data, frame->data_len);
     return place + bytes;

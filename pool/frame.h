@@ -9,6 +9,7 @@
 struct frame {
     uint64_t seq, time_ns, rendered_before;
     uint32_t data_len, tags_len, body_crc;
+    uint32_t lap; /* of its position, modulo FRAME_LAPS; not looked at when writing */
 };
 
 /* Bytes of ring a frame takes. */

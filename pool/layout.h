@@ -64,15 +64,16 @@
  *     8   seq                     8   from 1
  *    16   time_ns                 8   since 1970, UTC
  *    24   rendered_before         8   bytes of envelopes before this one, ever
- *    32   tags_len                3   bytes
- *    35   kind                    1   1: message, 2: filler
+ *    32   tags_len           20 bits   bytes
+ *         kind                2 bits   1: message, 2: filler
+ *         lap                10 bits   position / ring_bytes, modulo 1024
  *    36   header_crc              4   CRC-32C of the 36 bytes above, seeded with the pool's salt
  *    40   tags, data                  the inside of the tags' JSON array; the JSON object; padded
  *    to 8 with zeros
  *
  * A frame at position p is valid if and only if
  *   (1) tail <= p and p + its length <= head,
- *   (2) header_crc is right, (3) kind is 1 or 2,
+ *   (2) header_crc is right, (3) kind is 1 or 2 and lap is that of p,
  *   (4) 40 + tags_len + data_len, rounded up to 8, does not pass the end of the ring,
  *   (5) body_crc is right (messages), and
  *   (6) its seq is one more than that of the frame before it, if there is one.
@@ -152,12 +153,15 @@ struct frame_header {
     uint64_t seq;
     uint64_t time_ns;
     uint64_t rendered_before;
-    uint32_t tags_len_kind; /* tags_len in the low 24 bits, kind in the high 8 */
+    uint32_t tags_kind_lap; /* tags_len in the low 20 bits, kind in 2, lap in the high 10 */
     uint32_t header_crc;
 };
 
 #define FRAME_HEADER_BYTES 40u
-#define FRAME_TAGS_LEN_MAX 0xffffffu
+#define FRAME_TAGS_LEN_MAX 0xfffffu
+#define FRAME_KIND_SHIFT 20
+#define FRAME_LAP_SHIFT 22
+#define FRAME_LAPS 1024u
 
 enum frame_kind { FRAME_MESSAGE = 1, FRAME_FILLER = 2 };
 

@@ -51,6 +51,7 @@ static void set_boot(struct pool *pool, const uint64_t boot[2])
 struct recovery {
     struct ring *ring;
     struct ring everywhere; /* the same with no tail, so that nothing counts as lapped */
+    struct ring anywhere;   /* and frames of any lap */
     struct header_live no_tail;
     struct buf scratch;
     /* bytes of bodies that may turn out damaged, before a hostile file is given up */
@@ -71,10 +72,10 @@ static bool newest_commit(const struct ring *ring, struct commit *ret)
 }
 
 /* One whole good frame at or behind *pos. */
-static enum frame_result read_whole(struct recovery *r, uint64_t *pos, uint64_t head,
-                                    struct frame *ret)
+static enum frame_result read_whole(struct recovery *r, const struct ring *ring, uint64_t *pos,
+                                    uint64_t head, struct frame *ret)
 {
-    enum frame_result result = frame_read(&r->everywhere, pos, head, ret);
+    enum frame_result result = frame_read(ring, pos, head, ret);
 
     if (result != FRAME_OK)
         return result;
@@ -82,7 +83,7 @@ static enum frame_result read_whole(struct recovery *r, uint64_t *pos, uint64_t 
     buf_clear(&r->scratch);
     if (r->budget < n || buf_room(&r->scratch, n) < 0)
         return FRAME_BAD;
-    result = frame_read_body(&r->everywhere, *pos, ret, r->scratch.p);
+    result = frame_read_body(ring, *pos, ret, r->scratch.p);
     if (result == FRAME_BAD)
         r->budget -= n;
     return result;
@@ -95,7 +96,7 @@ static uint64_t next_good(struct recovery *r, uint64_t pos, uint64_t head)
 
     for (; pos < head; pos += LAYOUT_FRAME_ALIGN) {
         uint64_t at = pos;
-        if (read_whole(r, &at, head, &frame) == FRAME_OK)
+        if (read_whole(r, &r->everywhere, &at, head, &frame) == FRAME_OK)
             return at;
     }
     return head;
@@ -113,7 +114,7 @@ static struct walk walk_from(struct recovery *r, uint64_t pos, uint64_t head)
     struct walk walk = {.pos = pos};
     struct frame frame;
 
-    while (pos < head && read_whole(r, &pos, head, &frame) == FRAME_OK &&
+    while (pos < head && read_whole(r, &r->everywhere, &pos, head, &frame) == FRAME_OK &&
            (walk.n == 0 || frame.seq == walk.last.seq + 1)) {
         pos = frame_end(pos, &frame);
         walk = (struct walk){.pos = pos, .last = frame, .n = walk.n + 1};
@@ -139,7 +140,7 @@ static bool extend(struct recovery *r, struct commit *commit)
     uint64_t pos = commit->head > tail ? commit->head : tail;
     struct frame frame;
 
-    while (read_whole(r, &pos, tail + r->ring->bytes, &frame) == FRAME_OK &&
+    while (read_whole(r, &r->everywhere, &pos, tail + r->ring->bytes, &frame) == FRAME_OK &&
            frame.seq == commit->newest + 1) {
         index_note(r->ring, pos);
         pos = frame_end(pos, &frame);
@@ -213,7 +214,8 @@ static int look_everywhere(struct recovery *r, struct finds *finds)
     while (off + FRAME_HEADER_BYTES <= bytes) {
         uint64_t pos = bytes + off; /* offsets become positions of the first lap */
         struct frame frame;
-        if (read_whole(r, &pos, 2 * bytes, &frame) == FRAME_OK && pos == bytes + off) {
+        if (read_whole(r, &r->anywhere, &pos, 2 * bytes, &frame) == FRAME_OK &&
+            pos == bytes + off) {
             if (finds_add(finds, off, &frame) < 0)
                 return -1;
             off += frame_bytes(frame.tags_len, frame.data_len);
@@ -235,7 +237,9 @@ static bool follows(const struct found *a, const struct found *b)
 {
     uint64_t end = a->off + frame_bytes(a->frame.tags_len, a->frame.data_len);
 
-    return b->frame.seq == a->frame.seq + 1 && (b->off == end || b->off == 0);
+    return b->frame.seq == a->frame.seq + 1 &&
+           (b->off == end ? b->frame.lap == a->frame.lap
+                          : b->off == 0 && b->frame.lap == (a->frame.lap + 1) % FRAME_LAPS);
 }
 
 /* The longest unbroken run: list[*ret_first] and the ones behind it, so many. */
@@ -254,28 +258,27 @@ static size_t longest_run(const struct finds *finds, size_t *ret_first)
     return best;
 }
 
-/* Step 5: new positions for a run. */
+/* Step 5: new positions for a run, in laps that its frames agree with. */
 static void rebuild(struct ring *ring, struct commit *commit, const struct found *run, size_t n)
 {
-    uint64_t tail = ring_tail(ring),
-             known = tail > commit->head && tail < UINT64_MAX / 2 ? tail : commit->head;
-    uint64_t lap = (known / ring->bytes + 2) * ring->bytes, pos = 0;
+    uint64_t known = ring_tail(ring), lap, pos = 0;
 
+    if (known < commit->head || known > UINT64_MAX / 2)
+        known = commit->head;
+    lap = known / ring->bytes + 2;
+    if (n > 0)
+        lap += (run[0].frame.lap - lap) % FRAME_LAPS;
     index_forget_beyond(ring, 0);
     commit->newest_time = 0;
     commit->time_floor = 0;
+    commit->head = lap * ring->bytes; /* should nothing be left but the numbers */
+    ring_move_tail(ring, n > 0 ? commit->head + run[0].off : commit->head);
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && run[i].off < run[i - 1].off)
-            lap += ring->bytes;
-        pos = lap + run[i].off;
-        if (i == 0)
-            ring_move_tail(ring, pos);
+            lap++;
+        pos = lap * ring->bytes + run[i].off;
         index_note(ring, pos);
         append_to_commit(commit, frame_end(pos, &run[i].frame), &run[i].frame);
-    }
-    if (n == 0) { /* nothing is left but the numbers */
-        commit->head = lap;
-        ring_move_tail(ring, lap);
     }
 }
 
@@ -310,6 +313,8 @@ static int recover_locked(struct pool *pool, struct error *err)
     bool have_commit = newest_commit(&pool->ring, &commit), publish;
 
     r.everywhere.live = &r.no_tail;
+    r.anywhere = r.everywhere;
+    r.anywhere.any_lap = true;
     set_boot(pool, (const uint64_t[2]){0, 0});
     if (have_commit && place_is_possible(&pool->ring, ring_tail(&pool->ring), commit.head)) {
         index_forget_beyond(&pool->ring, commit.head);

@@ -17,6 +17,7 @@ void ring_init(struct ring *ring, uint8_t *map, const struct header_fixed *fixed
     ring->index = (_Atomic uint64_t *)(void *)(map + LAYOUT_HEADER_BYTES);
     ring->bytes = fixed->ring_bytes;
     ring->salt = fixed->salt;
+    ring->any_lap = false;
     ring->reciprocal = UINT64_MAX / ring->bytes;
     ring->parts =
         (uint64_t)fixed->index_capacity * (LAYOUT_INDEX_SLOT_BYTES / LAYOUT_INDEX_ENTRY_BYTES);

@@ -42,18 +42,28 @@ struct ring {
     uint64_t parts;          /* entries of the index in use */
     unsigned part_shift;     /* a part has 2^part_shift bytes */
     uint32_t salt;
+    bool any_lap;            /* recovery looks at frames without knowing where they belong */
 };
 
 /*
- * pos % bytes, several times on the way of every append: a multiplication where a division would
- * cost 5 ns.
+ * Where a position stands: pos % bytes, and pos / bytes.  Several times on the way of every append, so it is a multiplication
+ * where a division would cost 5 ns.
  */
+static inline uint64_t ring_place(const struct ring *ring, uint64_t pos, uint64_t *ret_lap)
+{
+    uint64_t lap = (uint64_t)((unsigned __int128)pos * ring->reciprocal >> 64);
+    uint64_t off = pos - lap * ring->bytes; /* lap is right or one too few */
+    bool short_by_one = off >= ring->bytes;
+
+    *ret_lap = lap + short_by_one;
+    return short_by_one ? off - ring->bytes : off;
+}
+
 static inline uint64_t ring_off(const struct ring *ring, uint64_t pos)
 {
-    uint64_t laps = (uint64_t)((unsigned __int128)pos * ring->reciprocal >> 64);
-    uint64_t off = pos - laps * ring->bytes; /* laps is right or one too few */
+    uint64_t lap;
 
-    return off < ring->bytes ? off : off - ring->bytes;
+    return ring_place(ring, pos, &lap);
 }
 
 struct commit {

@@ -87,7 +87,8 @@ static void mend_checksums(uint8_t *bytes, unsigned choices)
                 crc32c(page->fixed.salt, (void *)page->live.commits[i], COMMIT_CRC * sizeof(uint64_t));
     for (size_t off = LAYOUT_HEADER_BYTES; (choices & 8) != 0 && off + FRAME_HEADER_BYTES <= POOL_BYTES; off += 8) {
         struct frame_header *h = (struct frame_header *)(void *)(bytes + off);
-        if (h->tags_len_kind >> 24 == FRAME_MESSAGE || h->tags_len_kind >> 24 == FRAME_FILLER)
+        unsigned kind = h->tags_kind_lap >> FRAME_KIND_SHIFT & 3;
+        if (kind == FRAME_MESSAGE || kind == FRAME_FILLER)
             h->header_crc = crc32c(page->fixed.salt, h, offsetof(struct frame_header, header_crc));
     }
 }
