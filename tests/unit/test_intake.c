@@ -220,6 +220,29 @@ static void add_nested(struct buf *b, const char *head, int levels, const char *
 }
 
 /* Data nests 120 deep at most; in an envelope it still may. */
+/* As an append does: tags count with the bytes they had before encoding, without quotes, commas and escapes. */
+static void intake__counts_tags_as_an_append_does(void **state)
+{
+    static const char text[] = "{\"a\":\"4567\"}\n{\"b\":2}\n"; /* 12 bytes of data, then 7 */
+    struct buf tags = {0};
+    uint32_t raw = 0;
+
+    (void)state;
+    assert_int_equal(tags_add(&tags, &raw, BYTES("\n\n"), NULL), 0);
+    assert_int_equal(tags_add(&tags, &raw, BYTES("k"), NULL), 0);
+    assert_int_equal(raw, 3);
+    assert_true(tags.n > 8);
+    for (enum intake_flags flags = 0; flags <= INTAKE_RECOGNISE; flags++)
+        for (uint64_t max = 14; max <= 15; max++) {
+            struct intake *in;
+            assert_int_equal(intake_new(buf_bytes(&tags), raw, max, flags, &in, NULL), 0);
+            struct transcript t = run(in, text, strlen(text), 5);
+            assert_int_equal(t.n_messages, max == 15 ? 2 : 1);
+            buf_done(&t.lines);
+        }
+    buf_done(&tags);
+}
+
 static void intake__counts_depth_in_the_data(void **state)
 {
     static const struct {
@@ -360,6 +383,7 @@ int main(void)
         cmocka_unit_test(intake__holds_little_of_what_is_too_large),
         cmocka_unit_test(intake__recognises_messages_only_when_asked),
         cmocka_unit_test(intake__gives_its_tags_to_every_message),
+        cmocka_unit_test(intake__counts_tags_as_an_append_does),
         cmocka_unit_test(intake__counts_depth_in_the_data),
         cmocka_unit_test(intake__gathers_a_batch),
         cmocka_unit_test(intake__tells_where_the_last_value_ended),

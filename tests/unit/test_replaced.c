@@ -224,7 +224,8 @@ static void the_last_message_before_a_delete__is_delivered(void **state)
         atomic_store(&race.round, ++n);
         await_number(&race.ready, n);
         for (uint64_t i = random_below(&random, 300); i > 0; i--)
-            atomic_signal_fence(memory_order_seq_cst); /* a little time, which the compiler must not take away */
+            atomic_signal_fence(
+                memory_order_seq_cst); /* a little time, which the compiler must not take away */
         append_proof(pool, 1, n, PROOF_MIN);
         atomic_store(&pool->ring.live->gone, 1);
         await_number(&race.done, n);
@@ -245,8 +246,8 @@ static void work_without_standard_streams(const char *path)
         (void)close(fd);
     struct pool_options options = POOL_OPTIONS_INIT;
     struct pool *pool = NULL;
-    int failed = pool_create(path, &options, NULL) < 0 ||
-                 pool_open(path, POOL_READ_WRITE, &pool, NULL) < 0;
+    int failed =
+        pool_create(path, &options, NULL) < 0 || pool_open(path, POOL_READ_WRITE, &pool, NULL) < 0;
     if (failed || try_append(pool, NULL) < 0)
         _exit(1);
     for (int fd = 0; fd <= 2; fd++)

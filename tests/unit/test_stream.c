@@ -122,7 +122,8 @@ static void a_finite_stream__ends_when_the_header_promises_too_much(void **state
     (void)state;
     append_up_to(pool, 10);
     claim_more(pool, 100);
-    struct stream *one_by_one = open_stream(pool, &options), *rendered = open_stream(pool, &options);
+    struct stream *one_by_one = open_stream(pool, &options),
+                  *rendered = open_stream(pool, &options);
     gives_messages(one_by_one, 1, 10);
     assert_int_equal(stream_next(one_by_one, &message, &err), STREAM_FAILED);
     assert_int_equal(err.kind, PLSM_ERROR_CORRUPT);
@@ -198,7 +199,7 @@ static void a_number_that_is_not_there_yet__is_where_the_stream_begins(void **st
     gives(met, STREAM_WAIT); /* 11 to 20 are not its business */
     append_up_to(pool, 1003);
     assert_true(bounds_of(pool).oldest > 21 && bounds_of(pool).oldest < 1000);
-    gives_messages(met, 1000, 1003);    /* lost are only some that it did not want */
+    gives_messages(met, 1000, 1003); /* lost are only some that it did not want */
     gives_messages(lapped, 1000, 1003);
     gives(lapped, STREAM_WAIT);
     assert_false(stream_lost(lapped));
@@ -272,8 +273,8 @@ static void a_tail__counts_what_carries_the_tag(void **state)
     must(tags_add(&tags, &raw, wanted, NULL) == 0, "no tag");
     for (uint64_t seq = 1; seq <= 100; seq++) {
         bool tagged = seq % 7 == 0;
-        struct payload payload = payload_make(tagged ? buf_bytes(&tags) : BYTES(""),
-                                              tagged ? raw : 0, BYTES("{}"));
+        struct payload payload =
+            payload_make(tagged ? buf_bytes(&tags) : BYTES(""), tagged ? raw : 0, BYTES("{}"));
         must(pool_append(pool, &payload, 1, 0, NULL, NULL) == 0, "no append");
     }
     auto_stream struct stream *stream = open_stream(pool, &options);

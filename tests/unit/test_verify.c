@@ -10,10 +10,10 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,7 +59,8 @@ static timer_t pause_now_and_then(void)
     timer_t timer;
 
     event._sigev_un._tid = gettid();
-    must(sigaction(SIGUSR1, &action, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
+    must(sigaction(SIGUSR1, &action, NULL) == 0 &&
+             timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
              timer_settime(timer, 0, &every, NULL) == 0,
          "no timer");
     return timer;

@@ -1,0 +1,489 @@
+/*
+ * Order after a crash: nothing of a dead writer appears, what was flushed survives, recovery may be killed and repeated, and a
+ * hostile file cannot keep it busy.
+ */
+#include "pools.h"
+
+#include "base/cleanup.h"
+#include "base/units.h"
+#include "crc32c.h"
+#include "frame.h"
+#include "handle.h"
+#include "index.h"
+#include "pool/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SIZE 104      /* bytes of a message */
+#define LIVE 1        /* who appends */
+#define DEAD 666      /* who is killed before it commits */
+#define PATIENCE_S 20 /* for opening a hostile file; it takes well under one */
+
+static struct pool *fresh(const char *name, uint64_t size, int64_t index_capacity)
+{
+    const char *path = scratch_path(name);
+
+    (void)unlink(path);
+    pool_must_create(path, size, index_capacity);
+    return pool_must_open(path, POOL_READ_WRITE);
+}
+
+static struct pool_bounds bounds_of(struct pool *pool)
+{
+    struct pool_bounds bounds;
+    struct error err = ERROR_INIT;
+
+    must(pool_bounds(pool, &bounds, &err) == 0, "%s", err.message);
+    return bounds;
+}
+
+static void append_up_to(struct pool *pool, uint64_t last)
+{
+    for (uint64_t seq = bounds_of(pool).newest + 1; seq <= last; seq++)
+        must(append_proof(pool, LIVE, seq, SIZE) == seq, "not number %" PRIu64, seq);
+}
+
+static void flush(struct pool *pool)
+{
+    struct error err = ERROR_INIT;
+
+    must(pool_flush(pool, &err) == 0, "%s", err.message);
+}
+
+/* Is message `seq` there, as it was appended?  A wrong one ends the test; a damaged or missing one is false. */
+static bool is_there(struct pool *pool, uint64_t seq)
+{
+    auto_buf struct buf store = BUF_INIT;
+    struct message message;
+    struct error err = ERROR_INIT;
+    uint32_t writer;
+    uint64_t n;
+
+    if (pool_get(pool, seq, &store, &message, &err) < 0) {
+        assert_true(err.kind == PLSM_ERROR_CORRUPT || err.kind == PLSM_ERROR_NOT_FOUND);
+        return false;
+    }
+    assert_int_equal(message.seq, seq);
+    if (!proof_check(message.data, &writer, &n) || writer != LIVE || n != seq)
+        fail_msg("message %" PRIu64 " is %.*s", seq, (int)message.data.n, message.data.p);
+    return true;
+}
+
+static void all_are_there(struct pool *pool, uint64_t first, uint64_t last)
+{
+    for (uint64_t seq = first; seq <= last; seq++)
+        if (!is_there(pool, seq))
+            fail_msg("message %" PRIu64 " is not readable", seq);
+}
+
+/* Where in the file position `pos` is. */
+static off_t place_of(const struct pool *pool, uint64_t pos)
+{
+    return (off_t)(pool->fixed.ring_off + ring_off(&pool->ring, pos));
+}
+
+static void patch(const char *path, off_t at, const void *bytes, size_t n)
+{
+    auto_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    must(fd >= 0 && pwrite(fd, bytes, n, at) == (ssize_t)n, "%s: %s", path, strerror(errno));
+}
+
+static void flip(const char *path, off_t at, unsigned bit)
+{
+    auto_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+
+    must(fd >= 0 && pread(fd, &byte, 1, at) == 1, "%s: %s", path, strerror(errno));
+    byte ^= (uint8_t)(1u << bit);
+    must(pwrite(fd, &byte, 1, at) == 1, "%s: %s", path, strerror(errno));
+}
+
+/* The system was down since the pool was last found sound. */
+static void another_boot(const char *path)
+{
+    static const uint64_t boot[2] = {1, 2};
+
+    patch(path, LIVE_OFFSET(boot), boot, sizeof boot);
+}
+
+static void must_be_sound(const char *path)
+{
+    struct verify_report report;
+
+    must(verify_pool(path, &report, NULL) == 0, "%s", path);
+    if (report.n_issues > 0)
+        fail_msg("%s", report.issues[0].message);
+}
+
+/* ---- writers that died ---- */
+
+/* In a child: takes the lock, writes n frames and their index entries, and is killed before it commits. */
+static void write_and_die(struct pool *pool, uint64_t n)
+{
+    struct ring *ring = &pool->ring;
+    struct commit commit;
+
+    must(lock_acquire(&pool->lock, &ring->live->lock, LOCK_WAIT, NULL) != LOCK_FAILED, "no lock");
+    must(ring_commit(ring, &commit), "no commit");
+    for (uint64_t i = 1; i <= n; i++) {
+        auto_buf struct buf data = BUF_INIT;
+        proof_make(&data, DEAD, i, SIZE);
+        struct payload payload = payload_make(BYTES(""), 0, buf_bytes(&data));
+        struct frame frame = {.seq = commit.newest + i,
+                              .time_ns = commit.newest_time + i,
+                              .rendered_before = commit.rendered_end,
+                              .data_len = SIZE,
+                              .body_crc = payload.body_crc};
+        commit.head = frame_write(ring, commit.head, &frame, "", data.p);
+        commit.rendered_end += message_length(frame.seq, 0, SIZE);
+        index_note(ring, commit.head - frame_bytes(0, SIZE));
+    }
+    raise(SIGKILL);
+}
+
+static void die_writing(struct pool *pool, uint64_t n)
+{
+    int status;
+    pid_t pid = fork();
+
+    must(pid >= 0, "%s", strerror(errno));
+    if (pid == 0)
+        write_and_die(pool, n);
+    must(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+         "status %#x", (unsigned)status);
+}
+
+/*
+ * A ring with at least `left` bytes before its end; a writer that died in them; then a message that does not fit there, so that a
+ * filler of 40 bytes stands before the dead one's frames; then others.
+ */
+static void bury_a_dead_writer(struct pool *pool, uint64_t left)
+{
+    struct ring *ring = &pool->ring;
+    uint64_t seq = 1;
+
+    while (ring->bytes - ring_off(ring, ring_head(ring)) > left)
+        append_proof(pool, LIVE, seq++, SIZE);
+    die_writing(pool, (left - 300) / frame_bytes(0, SIZE));
+    append_proof(pool, LIVE, seq, left);
+    append_up_to(pool, seq + 60);
+}
+
+static void frames_of_a_dead_writer__never_appear(void **state)
+{
+    (void)state;
+    for (uint64_t left = 3000; left < 28000; left += 2500) {
+        auto_pool struct pool *pool = fresh("dead.plasmite", 65536, POOL_INDEX_AUTO);
+        bury_a_dead_writer(pool, left);
+        all_are_there(pool, bounds_of(pool).oldest, bounds_of(pool).newest);
+        must_be_sound(pool_path(pool));
+    }
+}
+
+static void frames_of_a_dead_writer__are_not_recovered(void **state)
+{
+    (void)state;
+    for (uint64_t left = 3000; left < 28000; left += 2500) {
+        struct pool *pool = fresh("garbage.plasmite", 65536, POOL_INDEX_AUTO);
+        const char *path = scratch_path("garbage.plasmite");
+        bury_a_dead_writer(pool, left);
+        flush(pool);
+        struct pool_bounds before = bounds_of(pool);
+        off_t place = place_of(pool, before.tail) + 50;
+        pool_close(pool);
+        flip(path, place, 3);
+        another_boot(path);
+        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+        assert_int_equal(bounds_of(again).newest, before.newest);
+        assert_true(bounds_of(again).oldest <= before.oldest + 1);
+        all_are_there(again, before.oldest + 1, before.newest);
+    }
+}
+
+/* ---- what was flushed ---- */
+
+/* 100 flushed messages; 80 more, of which one page never reached the disk. */
+static void an_unwritten_page__costs_nothing_that_was_flushed(void **state)
+{
+    static const char zeros[4096];
+    const char *path = scratch_path("page.plasmite");
+
+    (void)state;
+    struct pool *pool = fresh("page.plasmite", 65536, POOL_INDEX_AUTO);
+    append_up_to(pool, 100);
+    flush(pool);
+    off_t end = place_of(pool, bounds_of(pool).head);
+    append_up_to(pool, 180);
+    pool_close(pool);
+    patch(path, (end + 4095) & ~(off_t)4095, zeros, sizeof zeros);
+    another_boot(path);
+    auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+    struct pool_bounds bounds = bounds_of(again);
+    assert_int_equal(bounds.oldest, 1);
+    assert_true(bounds.newest >= 100 && bounds.newest < 180);
+    all_are_there(again, 1, bounds.newest);
+    append_up_to(again, bounds.newest + 50);
+    all_are_there(again, 1, bounds.newest + 50);
+    must_be_sound(path);
+}
+
+/* One bit anywhere in flushed messages: the others stay, and so do the numbers. */
+static void a_flipped_bit__costs_one_message(void **state)
+{
+    enum { N = 16 };
+    const char *good = scratch_path("good.plasmite"), *path = scratch_path("bit.plasmite");
+    struct random random = {seed_from_env()};
+
+    (void)state;
+    print_message("PLASMITE_TEST_SEED=%" PRIu64 "\n", random.state);
+    struct pool *pool = fresh("good.plasmite", 8192, POOL_INDEX_AUTO);
+    append_up_to(pool, N);
+    flush(pool);
+    off_t begin = place_of(pool, bounds_of(pool).tail), end = place_of(pool, bounds_of(pool).head);
+    pool_close(pool);
+    for (off_t at = begin; at < end; at++) {
+        uint64_t hit = 1 + (uint64_t)(at - begin) / frame_bytes(0, SIZE);
+        file_copy(good, path);
+        flip(path, at, (unsigned)random_below(&random, 8));
+        another_boot(path);
+        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+        struct pool_bounds bounds = bounds_of(again);
+        assert_int_equal(bounds.newest, N);
+        assert_int_equal(bounds.oldest, hit == 1 && !is_there(again, 1) ? 2 : 1);
+        all_are_there(again, bounds.oldest, hit - 1);
+        if ((uint64_t)(at - begin) % frame_bytes(0, SIZE) >= FRAME_HEADER_BYTES)
+            all_are_there(again, hit + 1, N); /* else the way to them may be cut */
+        assert_int_equal(append_proof(again, LIVE, N + 1, SIZE), N + 1);
+    }
+}
+
+static void a_flipped_bit__in_the_last_but_one_of_many(void **state)
+{
+    const char *path = scratch_path("last.plasmite");
+
+    (void)state;
+    struct pool *pool = fresh("last.plasmite", 65536, POOL_INDEX_AUTO);
+    append_up_to(pool, 199);
+    off_t place = place_of(pool, bounds_of(pool).head) - 20;
+    append_up_to(pool, 200);
+    flush(pool);
+    pool_close(pool);
+    flip(path, place, 0);
+    another_boot(path);
+    auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+    assert_int_equal(bounds_of(again).oldest, 1);
+    assert_int_equal(bounds_of(again).newest, 200);
+    all_are_there(again, 1, 198);
+    assert_false(is_there(again, 199));
+    assert_true(is_there(again, 200));
+}
+
+/* ---- killed while it puts things in order ---- */
+
+static void damage_oldest(struct pool *pool)
+{
+    flip(pool_path(pool), place_of(pool, bounds_of(pool).tail) + 50, 2);
+    another_boot(pool_path(pool));
+}
+
+static void damage_commits(struct pool *pool)
+{
+    for (unsigned i = 0; i < 2; i++)
+        flip(pool_path(pool), (off_t)(LIVE_OFFSET(commits) + i * COMMIT_WORDS * 8 + COMMIT_CRC * 8),
+             1);
+}
+
+/* The tail behind the head by more than a ring: so a rebuilding that was killed half way leaves it. */
+static void damage_tail(struct pool *pool)
+{
+    struct pool_bounds bounds = bounds_of(pool);
+    uint64_t tail = bounds.tail + 3 * pool->ring.bytes;
+
+    patch(pool_path(pool), LIVE_OFFSET(tail), &tail, sizeof tail);
+}
+
+/* In a child: says that it begins, then opens. */
+static void open_in_child(const char *path, _Atomic int *begun)
+{
+    atomic_store(begun, 1);
+    pool_close(pool_must_open(path, POOL_READ_WRITE));
+    _exit(0);
+}
+
+static void kill_an_opener(const char *path, uint64_t after_ns, _Atomic int *begun)
+{
+    atomic_store(begun, 0);
+    pid_t pid = fork();
+    must(pid >= 0, "%s", strerror(errno));
+    if (pid == 0)
+        open_in_child(path, begun);
+    while (atomic_load(begun) == 0)
+        ;
+    for (uint64_t until = clock_mono_ns() + after_ns; clock_mono_ns() < until;)
+        ;
+    (void)kill(pid, SIGKILL);
+    must(waitpid(pid, NULL, 0) == pid, "%s", strerror(errno));
+}
+
+/* Anywhere, or near the end, where things are written. */
+static uint64_t some_moment(struct random *random, uint64_t whole_ns)
+{
+    return random_below(random, 2) == 0 ? random_below(random, whole_ns)
+                                        : whole_ns - random_below(random, whole_ns / 4);
+}
+
+static uint64_t time_to_open(const char *path)
+{
+    uint64_t begin = clock_mono_ns();
+
+    pool_close(pool_must_open(path, POOL_READ_WRITE));
+    return clock_mono_ns() - begin;
+}
+
+static void recovers_after_kills(const char *name, void (*damage)(struct pool *pool))
+{
+    enum { KILLS = 60 };
+    const char *path = scratch_path(name), *bad = scratch_path("bad.plasmite");
+    _Atomic int *begun =
+        mmap(NULL, sizeof *begun, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct random random = {seed_from_env()};
+
+    must(begun != MAP_FAILED, "%s", strerror(errno));
+    print_message("PLASMITE_TEST_SEED=%" PRIu64 "\n", random.state);
+    struct pool *pool = fresh(name, 512 * 1024, POOL_INDEX_AUTO);
+    append_up_to(pool, 5000);
+    flush(pool);
+    struct pool_bounds before = bounds_of(pool);
+    damage(pool);
+    pool_close(pool);
+    file_copy(path, bad);
+    uint64_t whole_ns = time_to_open(path);
+    for (int i = 0; i < KILLS; i++) {
+        file_copy(bad, path);
+        kill_an_opener(path, some_moment(&random, whole_ns), begun);
+        if (i % 2 == 1) /* and its successor */
+            kill_an_opener(path, some_moment(&random, whole_ns), begun);
+        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+        struct pool_bounds bounds = bounds_of(again);
+        assert_int_equal(bounds.newest, before.newest);
+        assert_true(bounds.oldest <= before.oldest + 1);
+        all_are_there(again, before.oldest + 1, before.newest);
+        assert_int_equal(append_proof(again, LIVE, before.newest + 1, SIZE), before.newest + 1);
+        must_be_sound(path);
+    }
+    munmap((void *)begun, sizeof *begun);
+}
+
+static void recovery__may_be_killed_while_it_mends(void **state)
+{
+    (void)state;
+    recovers_after_kills("mend.plasmite", damage_oldest);
+}
+
+static void recovery__may_be_killed_while_it_looks_everywhere(void **state)
+{
+    (void)state;
+    recovers_after_kills("salvage.plasmite", damage_commits);
+}
+
+static void recovery__may_find_what_a_killed_one_left(void **state)
+{
+    (void)state;
+    recovers_after_kills("half.plasmite", damage_tail);
+}
+
+/* ---- hostile files ---- */
+
+/* The ring full of headers, each right, and each claiming a body up to the ring's end with a wrong checksum. */
+static void fill_with_headers(struct ring *ring)
+{
+    for (uint64_t off = 0; off + 48 <= ring->bytes; off += FRAME_HEADER_BYTES) {
+        uint64_t body = (ring->bytes - off - FRAME_HEADER_BYTES) & ~(uint64_t)7;
+        uint64_t words[5] = {body | 123ull << 32, 5, 1, 0, (uint64_t)FRAME_MESSAGE << 24};
+        words[4] |= (uint64_t)crc32c(ring->salt, words, 36) << 32;
+        for (int i = 0; i < 5; i++)
+            atomic_store(ring->words + off / 8 + (uint64_t)i, words[i]);
+    }
+}
+
+static const char *hostile_pool(const char *name)
+{
+    auto_pool struct pool *pool = fresh(name, 8 << 20, 0);
+    struct ring *ring = &pool->ring;
+    struct commit commit;
+
+    fill_with_headers(ring);
+    must(ring_commit(ring, &commit), "no commit");
+    commit.head = 2 * ring->bytes;
+    commit.newest = 5;
+    ring_publish(ring, &commit);
+    ring_move_tail(ring, ring->bytes);
+    atomic_store(&ring->live->flushed, commit.head);
+    return scratch_path(name);
+}
+
+static void opens_or_refuses_in_time(const char *path)
+{
+    int status;
+    pid_t pid = fork();
+
+    must(pid >= 0, "%s", strerror(errno));
+    if (pid == 0) {
+        struct pool *pool = NULL;
+        alarm(PATIENCE_S);
+        if (pool_open(path, POOL_READ_WRITE, &pool, NULL) == 0)
+            pool_close(pool);
+        _exit(0);
+    }
+    must(waitpid(pid, &status, 0) == pid, "%s", strerror(errno));
+    assert_int_equal(status, 0); /* 14: it was still at it */
+}
+
+static void a_hostile_ring__is_looked_at_in_bounded_time(void **state)
+{
+    const char *path = hostile_pool("hostile.plasmite");
+
+    (void)state;
+    another_boot(path);
+    opens_or_refuses_in_time(path);
+}
+
+static void a_hostile_ring_without_commits__too(void **state)
+{
+    const char *path = hostile_pool("nocommit.plasmite");
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        flip(path, (off_t)(LIVE_OFFSET(commits) + i * COMMIT_WORDS * 8 + COMMIT_CRC * 8), 1);
+    opens_or_refuses_in_time(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_of_a_dead_writer__never_appear),
+        cmocka_unit_test(frames_of_a_dead_writer__are_not_recovered),
+        cmocka_unit_test(an_unwritten_page__costs_nothing_that_was_flushed),
+        cmocka_unit_test(a_flipped_bit__costs_one_message),
+        cmocka_unit_test(a_flipped_bit__in_the_last_but_one_of_many),
+        cmocka_unit_test(recovery__may_be_killed_while_it_mends),
+        cmocka_unit_test(recovery__may_be_killed_while_it_looks_everywhere),
+        cmocka_unit_test(recovery__may_find_what_a_killed_one_left),
+        cmocka_unit_test(a_hostile_ring__is_looked_at_in_bounded_time),
+        cmocka_unit_test(a_hostile_ring_without_commits__too),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
