@@ -74,7 +74,7 @@ static int run_mount(const void *values, void *program)
         code = fail(&cli->error, PLSM_ERROR_USAGE, "unexpected argument '%s' found",
                     o->places.items[2]);
         fail_hint(&cli->error, "Try `plasmite mount --help`.");
-    } else if (strstr(source, "://") == NULL && store_make_dir(source, &cli->error) < 0) {
+    } else if (o->places.n < 2 && store_make_dir(source, &cli->error) < 0) {
         code = -1;
     } else {
         argv[n++] = HELPER;

@@ -130,7 +130,7 @@ const struct command_spec cmd_pool_create = {
     .options = options,
     .values_size = sizeof(struct create_options),
     .run = run,
-    .details = "All of the space is taken at once; a pool never grows or shrinks.\n"
+    .details = "All of the space is taken at once; only an empty pool can be given another size.\n"
                "An existing pool is never touched (exit status 4).\n"
                "\n"
                "  plasmite pool create chat --size 64M\n",

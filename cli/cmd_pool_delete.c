@@ -136,5 +136,5 @@ const struct command_spec cmd_pool_delete = {
     .values_size = sizeof(struct delete_options),
     .run = run,
     .details = "Every name is tried; the exit status is that of the first failure.\n"
-               "Programs that follow a deleted pool print what is left and end.\n",
+               "Programs that follow a deleted pool print what is left and end with NotFound (exit 3).\n",
 };

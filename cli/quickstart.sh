@@ -107,7 +107,7 @@ gate_through_commands() {
 }
 
 reader_is_gone() {
-    ! kill -0 $reader 2>/dev/null || grep -q '^State:.*zombie' "/proc/$reader/status"
+    ! kill -0 $reader 2>/dev/null || grep -qs '^State:.*zombie' "/proc/$reader/status"
 }
 
 wait_until_gone() {

@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -40,6 +41,14 @@ static int report(const struct error *err)
 }
 
 /* A program that would find no device, source or place is told so in words, before libfuse tries. */
+/* Is `path` the directory `dir` or below it?  Both are as realpath() gives them. */
+static bool is_within(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0' || dir[n - 1] == '/');
+}
+
 static int check(struct mount *m, struct error *err)
 {
     auto_free char *given = m->dir;
@@ -59,6 +68,10 @@ static int check(struct mount *m, struct error *err)
         return -1;
     free(m->point);
     m->point = point;
+    if (is_within(m->dir, m->point)) { /* every look at a pool would wait for the mount itself */
+        (void)fail(err, PLSM_ERROR_USAGE, "the pool directory '%s' lies within the mount point '%s'", m->dir, m->point);
+        return fail_hint(err, "Mount it on another directory, an empty one for instance.");
+    }
     if (access("/dev/fuse", F_OK) == 0)
         return 0;
     (void)fail(err, PLSM_ERROR_NOT_FOUND, "/dev/fuse is missing: nothing can be mounted here");

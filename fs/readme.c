@@ -9,6 +9,7 @@ static const char root_text[] =
     "    cat ci/follow                            new messages, for ever\n"
     "    head -n1 ci/next                         wait for the next message\n"
     "    rmdir ci                                 delete a pool that holds no messages\n"
+    "                                             (`plasmite pool delete ci` deletes any)\n"
     "\n"
     "Each pool has a README of its own.\n";
 
@@ -16,8 +17,10 @@ static const char pool_text[] =
     "A pool. One line is one message: {\"seq\":1,\"time\":\"...\",\"meta\":{\"tags\":[]},\"data\":{...}}\n"
     "\n"
     "    append            write JSON objects here; > and >> mean the same.  What is wrong is refused\n"
-    "                      by write(): look at the exit status.  Opened for reading and writing it\n"
-    "                      gives a receipt for each message.  Whole messages are copied as messages.\n"
+    "                      by write(): look at the exit status.  Only an object that is cut off at\n"
+    "                      the end is refused by close(), which a shell's echo does not look at.\n"
+    "                      Opened for reading and writing it gives a receipt for each message.\n"
+    "                      Whole messages are copied as messages.\n"
     "    tail  all         the last ten messages; all that are kept\n"
     "    last/N            the last N\n"
     "    from/SEQ seq/N    from that number on; exactly that one\n"

@@ -44,6 +44,17 @@ class Program(harness.Case):
             self.ok("doctor", pool)
             self.assertEqual(self.ok("fetch", pool, "1").json()["data"], {"n": 1})
 
+    def test_mount__never_over_its_own_pools(self):
+        # The daemon would wait for itself, and so would every program that looks there.
+        os.makedirs(self.pools)
+        for point in self.pools, self.dir:
+            result = self.run_pls("mount", self.pools, point)
+            self.assertEqual(result.rc, 2, result)
+            self.assertIn("lies within the mount point", result.err)
+        result = self.run_pls("mount", self.path("nowhere"), self.dir)
+        self.assertEqual(result.rc, 3, result)
+        self.assertFalse(os.path.exists(self.path("nowhere")))
+
     def test_version(self):
         result = self.ok("version")
         self.assertEqual(result.json()["name"], "plasmite")
