@@ -25,9 +25,10 @@
 
 #include <cmocka.h>
 
-#define SIZE 104      /* bytes of a message */
-#define LIVE 1        /* who appends */
-#define DEAD 666      /* who is killed before it commits */
+#define SIZE 104 /* bytes of a message */
+#define LIVE 1   /* who appends */
+#define DEAD 666 /* who is killed before it commits */
+#define KILLS 45
 #define PATIENCE_S 20 /* for opening a hostile file; it takes well under one */
 
 static struct pool *fresh(const char *name, uint64_t size, int64_t index_capacity)
@@ -292,10 +293,10 @@ static void a_flipped_bit__in_the_last_but_one_of_many(void **state)
 
 /* ---- killed while it puts things in order ---- */
 
+/* In the same boot, so that nothing but the damage itself tells the next opener that there is something to do. */
 static void damage_oldest(struct pool *pool)
 {
-    flip(pool_path(pool), place_of(pool, bounds_of(pool).tail) + 50, 2);
-    another_boot(pool_path(pool));
+    flip(pool_path(pool), place_of(pool, bounds_of(pool).tail) + 10, 2);
 }
 
 static void damage_commits(struct pool *pool)
@@ -314,76 +315,99 @@ static void damage_tail(struct pool *pool)
     patch(pool_path(pool), LIVE_OFFSET(tail), &tail, sizeof tail);
 }
 
-/* In a child: says that it begins, then opens. */
-static void open_in_child(const char *path, _Atomic int *begun)
+/* The header of a pool file, to see what others do to it. */
+static struct header_page *map_header(const char *path)
 {
-    atomic_store(begun, 1);
-    pool_close(pool_must_open(path, POOL_READ_WRITE));
-    _exit(0);
+    auto_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    must(fd >= 0, "%s: %s", path, strerror(errno));
+    void *map = mmap(NULL, sizeof(struct header_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    must(map != MAP_FAILED, "%s: %s", path, strerror(errno));
+    return map;
 }
 
-static void kill_an_opener(const char *path, uint64_t after_ns, _Atomic int *begun)
+/* Until the tail has moved once more, or the moment has come, or the opener is through. */
+static void await_moment(const struct header_page *header, bool by_tail, uint64_t until_ns,
+                         pid_t pid)
 {
-    atomic_store(begun, 0);
+    uint64_t tail = atomic_load(&header->live.tail);
+    siginfo_t info = {0};
+
+    while (by_tail ? atomic_load(&header->live.tail) == tail : clock_mono_ns() < until_ns)
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == pid)
+            return;
+}
+
+/*
+ * A process that opens the pool is killed: at any moment (moves 0), or as soon as it has moved the tail so many times.
+ */
+static void kill_an_opener(const char *path, const struct header_page *header, unsigned moves,
+                           uint64_t after_ns)
+{
     pid_t pid = fork();
+
     must(pid >= 0, "%s", strerror(errno));
-    if (pid == 0)
-        open_in_child(path, begun);
-    while (atomic_load(begun) == 0)
-        ;
-    for (uint64_t until = clock_mono_ns() + after_ns; clock_mono_ns() < until;)
-        ;
+    if (pid == 0) {
+        pool_close(pool_must_open(path, POOL_READ_WRITE));
+        _exit(0);
+    }
+    uint64_t until = clock_mono_ns() + after_ns;
+    for (unsigned i = 0; i < moves || i == 0; i++)
+        await_moment(header, moves > 0, until, pid);
     (void)kill(pid, SIGKILL);
     must(waitpid(pid, NULL, 0) == pid, "%s", strerror(errno));
-}
-
-/* Anywhere, or near the end, where things are written. */
-static uint64_t some_moment(struct random *random, uint64_t whole_ns)
-{
-    return random_below(random, 2) == 0 ? random_below(random, whole_ns)
-                                        : whole_ns - random_below(random, whole_ns / 4);
 }
 
 static uint64_t time_to_open(const char *path)
 {
     uint64_t begin = clock_mono_ns();
+    pid_t pid = fork();
 
-    pool_close(pool_must_open(path, POOL_READ_WRITE));
+    must(pid >= 0, "%s", strerror(errno));
+    if (pid == 0) {
+        pool_close(pool_must_open(path, POOL_READ_WRITE));
+        _exit(0);
+    }
+    must(waitpid(pid, NULL, 0) == pid, "%s", strerror(errno));
     return clock_mono_ns() - begin;
+}
+
+/* Opens after the kills: everything but perhaps the oldest is as it was. */
+static void is_as_before(const char *path, const struct pool_bounds *before)
+{
+    auto_pool struct pool *pool = pool_must_open(path, POOL_READ_WRITE);
+    struct pool_bounds bounds = bounds_of(pool);
+
+    assert_int_equal(bounds.newest, before->newest);
+    assert_true(bounds.oldest <= before->oldest + 1);
+    all_are_there(pool, before->oldest + 1, before->newest);
+    assert_int_equal(append_proof(pool, LIVE, before->newest + 1, SIZE), before->newest + 1);
+    must_be_sound(path);
 }
 
 static void recovers_after_kills(const char *name, void (*damage)(struct pool *pool))
 {
-    enum { KILLS = 60 };
     const char *path = scratch_path(name), *bad = scratch_path("bad.plasmite");
-    _Atomic int *begun =
-        mmap(NULL, sizeof *begun, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct random random = {seed_from_env()};
 
-    must(begun != MAP_FAILED, "%s", strerror(errno));
     print_message("PLASMITE_TEST_SEED=%" PRIu64 "\n", random.state);
-    struct pool *pool = fresh(name, 512 * 1024, POOL_INDEX_AUTO);
-    append_up_to(pool, 5000);
+    struct pool *pool = fresh(name, 256 * 1024, POOL_INDEX_AUTO);
+    append_up_to(pool, 3000);
     flush(pool);
     struct pool_bounds before = bounds_of(pool);
     damage(pool);
     pool_close(pool);
     file_copy(path, bad);
     uint64_t whole_ns = time_to_open(path);
-    for (int i = 0; i < KILLS; i++) {
+    struct header_page *header = map_header(path);
+    for (unsigned i = 0; i < KILLS; i++) {
         file_copy(bad, path);
-        kill_an_opener(path, some_moment(&random, whole_ns), begun);
+        kill_an_opener(path, header, i % 3, random_below(&random, whole_ns));
         if (i % 2 == 1) /* and its successor */
-            kill_an_opener(path, some_moment(&random, whole_ns), begun);
-        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
-        struct pool_bounds bounds = bounds_of(again);
-        assert_int_equal(bounds.newest, before.newest);
-        assert_true(bounds.oldest <= before.oldest + 1);
-        all_are_there(again, before.oldest + 1, before.newest);
-        assert_int_equal(append_proof(again, LIVE, before.newest + 1, SIZE), before.newest + 1);
-        must_be_sound(path);
+            kill_an_opener(path, header, 0, random_below(&random, whole_ns));
+        is_as_before(path, &before);
     }
-    munmap((void *)begun, sizeof *begun);
+    munmap(header, sizeof *header);
 }
 
 static void recovery__may_be_killed_while_it_mends(void **state)

@@ -4,93 +4,84 @@
 #include "pools.h"
 
 #include "base/cleanup.h"
-#include "base/units.h"
 #include "pool/verify.h"
 
+#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
-#include <time.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#define RUN_NS (700 * NS_PER_MS)
-#define PAUSE_EVERY_NS 150000
-#define LAP 100 /* appends: more than the ring holds */
+#define STEPS 75000     /* machine instructions of the one that verifies */
+#define STEPS_APART 400 /* between two turns of the ring, at most */
+#define LAP 60          /* appends that turn it once */
+#define FOUND 42        /* exit: an issue was reported */
 
-static atomic_bool stop;
-static _Atomic uint64_t appended;
-
-/* Without rest; the ring holds about forty of them. */
-static void *append_for_ever(void *arg)
+static void append_lap(struct pool *pool)
 {
-    auto_buf struct buf data = BUF_INIT;
+    for (uint64_t i = 0; i < LAP; i++)
+        append_proof(pool, 1, i, 150);
+}
 
-    proof_make(&data, 1, 1, 150);
-    struct payload payload = payload_make(BYTES(""), 0, buf_bytes(&data));
-    while (!atomic_load(&stop)) {
-        must(pool_append(arg, &payload, 1, 0, NULL, NULL) == 0, "no append");
-        atomic_fetch_add(&appended, 1);
+/* In a child that its parent steps through: verifies again and again. */
+static void verify_for_ever(const char *path)
+{
+    struct verify_report report;
+
+    must(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0, "%s", strerror(errno));
+    (void)raise(SIGSTOP);
+    for (;;) {
+        must(verify_pool(path, &report, NULL) == 0, "%s", path);
+        if (report.n_issues > 0) {
+            (void)fprintf(stderr, "beside a writer: %s\n", report.issues[0].message);
+            _exit(FOUND);
+        }
     }
-    return NULL;
 }
 
-/* Stops verify_pool() wherever it is, until the ring has turned once. */
-static void on_pause(int sig)
+/* Lets the child execute one instruction; false when it has ended. */
+static bool step(pid_t pid, int *status)
 {
-    uint64_t goal = atomic_load(&appended) + LAP;
-
-    (void)sig;
-    while (atomic_load(&appended) < goal && !atomic_load(&stop))
-        ;
+    must(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0, "%s", strerror(errno));
+    must(waitpid(pid, status, 0) == pid, "%s", strerror(errno));
+    return WIFSTOPPED(*status);
 }
 
-static timer_t pause_now_and_then(void)
-{
-    struct sigaction action = {.sa_handler = on_pause, .sa_flags = SA_RESTART};
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
-    struct itimerspec every = {.it_value.tv_nsec = PAUSE_EVERY_NS,
-                               .it_interval.tv_nsec = PAUSE_EVERY_NS};
-    timer_t timer;
-
-    event._sigev_un._tid = gettid();
-    must(sigaction(SIGUSR1, &action, NULL) == 0 &&
-             timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
-             timer_settime(timer, 0, &every, NULL) == 0,
-         "no timer");
-    return timer;
-}
-
+/* The ring turns while verify_pool() stands between any two instructions. */
 static void a_sound_pool__is_sound_while_it_is_written_to(void **state)
 {
     const char *path = scratch_path("busy.plasmite");
-    struct verify_report report;
-    pthread_t thread;
+    struct random random = {seed_from_env()};
+    int status;
 
     (void)state;
+    print_message("PLASMITE_TEST_SEED=%" PRIu64 "\n", random.state);
     pool_must_create(path, 8192, POOL_INDEX_AUTO);
     auto_pool struct pool *pool = pool_must_open(path, POOL_READ_WRITE);
-    assert_int_equal(pthread_create(&thread, NULL, append_for_ever, pool), 0);
-    while (atomic_load(&appended) < 200) /* the ring is full and turns */
-        ;
-    timer_t timer = pause_now_and_then();
-    uint64_t n = 0;
-    for (uint64_t until = clock_mono_ns() + RUN_NS; clock_mono_ns() < until; n++) {
-        assert_int_equal(verify_pool(path, &report, NULL), 0);
-        if (report.n_issues > 0) {
-            atomic_store(&stop, true);
-            pthread_join(thread, NULL);
-            fail_msg("run %" PRIu64 " beside a writer: %s", n, report.issues[0].message);
+    append_lap(pool);
+    pid_t pid = fork();
+    must(pid >= 0, "%s", strerror(errno));
+    if (pid == 0)
+        verify_for_ever(path);
+    must(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status), "%s", strerror(errno));
+    for (uint64_t n = 0, next = 0; n < STEPS; n++) {
+        if (!step(pid, &status))
+            fail_msg("it ended with status %#x (0x2a00: it found something)", (unsigned)status);
+        if (n == next) {
+            append_lap(pool);
+            next += 1 + random_below(&random, STEPS_APART);
         }
     }
-    timer_delete(timer);
-    atomic_store(&stop, true);
-    pthread_join(thread, NULL);
+    (void)kill(pid, SIGKILL);
+    must(waitpid(pid, NULL, 0) == pid, "%s", strerror(errno));
+
+    struct verify_report report;
     assert_int_equal(verify_pool(path, &report, NULL), 0);
     assert_int_equal(report.n_issues, 0);
     assert_true(report.messages > 0);
