@@ -28,8 +28,8 @@
 #define SIZE 104 /* bytes of a message */
 #define LIVE 1   /* who appends */
 #define DEAD 666 /* who is killed before it commits */
-#define KILLS 45
-#define PATIENCE_S 20 /* for opening a hostile file; it takes well under one */
+#define KILLS 30
+#define PATIENCE_S 10 /* for opening a hostile file; it takes well under one */
 
 static struct pool *fresh(const char *name, uint64_t size, int64_t index_capacity)
 {
@@ -444,7 +444,7 @@ static void fill_with_headers(struct ring *ring)
 
 static const char *hostile_pool(const char *name)
 {
-    auto_pool struct pool *pool = fresh(name, 8 << 20, 0);
+    auto_pool struct pool *pool = fresh(name, 4 << 20, 0);
     struct ring *ring = &pool->ring;
     struct commit commit;
 
