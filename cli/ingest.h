@@ -1,0 +1,37 @@
+/*
+ * Records from a file or a pipe into a pool: what `feed` and the sending side of `duplex` share.
+ *
+ * A record is appended as soon as it is complete.  Refused records end the run, or with `skip` each gives one notice on
+ * stderr and a summary at the end.  Uses nothing of cli that another thread writes: errors go to *err.
+ */
+#ifndef CLI_INGEST_H
+#define CLI_INGEST_H
+
+#include "cli.h"
+#include "input.h"
+#include "pool/pool.h"
+
+struct ingest {
+    struct cli *cli;      /* for notices */
+    const char *pool_ref; /* as typed */
+    struct pool *pool;
+    enum input_format format;
+    bool skip;
+    bool as_data; /* messages are stored as they are, as data */
+    enum append_flags flags;
+    const struct opt_list *tags; /* for every message; NULL: none */
+    uint64_t retries;            /* after Busy, or an Io that may pass */
+    uint64_t retry_delay_ns;
+
+    /* After each append, with what was stored; may be NULL.  -1 with *err ends the run. */
+    int (*stored)(void *user, const struct payload *payloads, size_t n,
+                  const struct receipt *receipt, struct error *err);
+    /* About to wait for more input; may be NULL. */
+    int (*idle)(void *user, struct error *err);
+    void *user;
+};
+
+/* Reads fd to its end.  0, or -1 with *err; *ret counts also then.  No record at all: Usage, `missing data input`. */
+int ingest_run(struct ingest *ingest, int fd, struct input_counts *ret, struct error *err);
+
+#endif

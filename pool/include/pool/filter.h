@@ -1,0 +1,50 @@
+/*
+ * A jq expression that says yes or no to a message.
+ *
+ * The expression sees the whole envelope: .seq, .time, .meta.tags, .data.  Its outputs are looked at in order; the
+ * message matches when one of them is true.  false and null are no match, a run-time error ends with no
+ * match, and any other output is FILTER_ODD: the caller decides what that means.
+ *
+ *     filter_new(bytes_of(".data.level == \"error\""), 0, &filter, &err)
+ *     filter_match(filter, &message, &err)
+ *     filter_free(filter)
+ *
+ * A filter belongs to one thread at a time.
+ */
+#ifndef POOL_FILTER_H
+#define POOL_FILTER_H
+
+#include "pool/message.h"
+
+struct filter;
+
+/* bytes of an expression; longer is Usage */
+#define FILTER_EXPRESSION_MAX (64u * 1024)
+
+/*
+ * Compiles.  Usage with message `invalid filter expression`, a hint that repeats the expression and points at
+ * the place, when it does not compile or asks for what no filter may have ($ENV, env, import, include, input,
+ * inputs, debug, stderr, halt, halt_error, get_search_list, input_filename, input_line_number).  Internal when the
+ * part of the program that it needs cannot be loaded.
+ */
+int filter_new(struct bytes expression, struct filter **ret, struct error *err);
+void filter_free(struct filter *filter);
+
+enum filter_result {
+    FILTER_NO,
+    FILTER_YES,
+    /* neither true, false nor null; *err is Usage, `filter expression must yield booleans` */
+    FILTER_ODD,
+    FILTER_FAILED, /* *err: Internal, no memory */
+};
+
+enum filter_result filter_match(struct filter *filter, const struct message *message,
+                                struct error *err);
+
+static inline void filter_cleanup(struct filter **filter)
+{
+    filter_free(*filter);
+}
+#define auto_filter __attribute__((cleanup(filter_cleanup)))
+
+#endif
