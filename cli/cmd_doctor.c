@@ -139,7 +139,7 @@ static int check_pool(struct cli *cli, const char *reference, struct report *r)
     if (check_one(cli, reference, reference, path.p, false, r) == 0)
         return 0;
     if (cli->error.kind == PLSM_ERROR_NOT_FOUND)
-        target_hint_missing(cli, reference, NULL);
+        target_hint_missing(cli, reference, false);
     return -1;
 }
 

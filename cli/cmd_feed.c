@@ -285,58 +285,12 @@ static int feed_file(struct feed *f, struct intake *in)
     return counts.bad > 0 ? EXIT_SKIPPED : 0;
 }
 
-/* The command again, with --create: what the hint for a missing pool offers. */
-static void exact_command(struct cli *cli, const struct feed_options *o, struct buf *out)
-{
-    buf_add_str(out, "plasmite feed");
-    render_word(o->pool, out);
-    buf_add_str(out, " --create");
-    for (size_t i = 0; i < o->tags.n; i++) {
-        buf_add_str(out, " --tag");
-        render_word(o->tags.items[i], out);
-    }
-    if (o->data != NULL)
-        render_word(o->data, out);
-    if (o->file != NULL) {
-        buf_add_str(out, " --file");
-        render_word(o->file, out);
-    }
-    if (o->as_data)
-        buf_add_str(out, " --data");
-    if (o->echo)
-        buf_add_str(out, " --echo");
-    if (o->durability != NULL) {
-        buf_add_str(out, " --durability");
-        render_word(o->durability, out);
-    }
-    if (o->errors != NULL) {
-        buf_add_str(out, " --errors");
-        render_word(o->errors, out);
-    }
-    if (cli->options.dir != NULL) {
-        buf_add_str(out, " --dir");
-        render_word(cli->options.dir, out);
-    }
-}
-
 static int open_pool(struct feed *f)
 {
     const struct target_creation creation = {
         .create = f->o->create, .size = f->o->create_size, .mode = f->o->mode};
-    auto_buf struct buf command = BUF_INIT;
-    bool from_pipe = f->o->data == NULL && f->o->file == NULL && !isatty(STDIN_FILENO);
 
-    if (target_open(f->cli, f->o->pool, POOL_READ_WRITE, &creation, NULL, &f->pool) == 0)
-        return 0;
-    if (f->cli->error.kind != PLSM_ERROR_NOT_FOUND || f->cli->error.hint[0] == '\0')
-        return -1;
-    exact_command(f->cli, f->o, &command);
-    if (from_pipe && strchr(f->o->pool, '/') == NULL)
-        return fail_hint(&f->cli->error,
-                         "The pool is missing. Run it again with --create, as in `%s`.",
-                         buf_str(&command));
-    target_hint_missing(f->cli, f->o->pool, buf_str(&command));
-    return -1;
+    return target_open(f->cli, f->o->pool, POOL_READ_WRITE, &creation, &f->pool);
 }
 
 static int parse_durability(struct feed *f)

@@ -34,7 +34,7 @@ static int run(const void *values, void *program)
     auto_pool struct pool *pool = NULL;
     struct message message;
 
-    if (target_open(cli, o->pool, POOL_READ, NULL, NULL, &pool) < 0)
+    if (target_open(cli, o->pool, POOL_READ, NULL, &pool) < 0)
         return -1;
     if (pool_get(pool, o->seq.n, &store, &message, &cli->error) < 0) {
         if (cli->error.kind == PLSM_ERROR_NOT_FOUND && cli->error.has_seq)

@@ -314,56 +314,12 @@ static int parse_options(struct follow *f, struct stream_options *ret)
     return 0;
 }
 
-static void add_text_option(struct buf *out, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    buf_printf(out, " --%s", name);
-    render_word(value, out);
-}
-
-static void add_u64_option(struct buf *out, const char *name, struct opt_u64 value)
-{
-    if (value.given)
-        buf_printf(out, " --%s %" PRIu64, name, value.n);
-}
-
-static void add_flag(struct buf *out, const char *name, bool given)
-{
-    if (given)
-        buf_printf(out, " --%s", name);
-}
-
-/* The command again, with --create: what the hint for a missing pool offers. */
-static void exact_command(struct cli *cli, const struct follow_options *o, struct buf *out)
-{
-    buf_add_str(out, "plasmite follow");
-    render_word(o->pool, out);
-    buf_add_str(out, " --create");
-    add_u64_option(out, "tail", o->tail);
-    add_flag(out, "one", o->one);
-    add_flag(out, "json", cli->options.json);
-    add_flag(out, "jsonl", cli->options.jsonl);
-    add_text_option(out, "timeout", o->timeout);
-    add_flag(out, "data-only", o->data_only);
-    add_text_option(out, "format", cli->options.format);
-    add_text_option(out, "since", o->since);
-    add_u64_option(out, "from", o->from);
-    for (size_t i = 0; i < o->tags.n; i++)
-        add_text_option(out, "tag", o->tags.items[i]);
-    add_flag(out, "no-follow", o->no_follow);
-    add_flag(out, "quiet-drops", o->quiet_drops);
-    add_text_option(out, "dir", cli->options.dir);
-}
-
 static int open_pool(struct follow *f)
 {
     const struct target_creation creation = {
         .create = f->o->create, .size = f->o->create_size, .mode = f->o->mode};
-    auto_buf struct buf command = BUF_INIT;
 
-    exact_command(f->cli, f->o, &command);
-    return target_open(f->cli, f->o->pool, POOL_READ, &creation, buf_str(&command), &f->pool);
+    return target_open(f->cli, f->o->pool, POOL_READ, &creation, &f->pool);
 }
 
 static int open_stream(struct follow *f, struct stream_options *start)

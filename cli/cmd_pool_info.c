@@ -110,7 +110,7 @@ static void describe_pretty(const char *name, const char *path, const struct poo
 /* What is missing has no path and no cause here: scripts rely on it. */
 static int open_pool(struct cli *cli, const char *name, struct pool **ret)
 {
-    if (target_open(cli, name, POOL_READ, NULL, NULL, ret) == 0)
+    if (target_open(cli, name, POOL_READ, NULL, ret) == 0)
         return 0;
     if (cli->error.kind == PLSM_ERROR_NOT_FOUND) {
         cli->error.path[0] = '\0';

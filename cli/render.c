@@ -269,25 +269,6 @@ void render_dir(const char *dir, struct buf *out)
         buf_add_char(out, '/');
 }
 
-void render_word(const char *word, struct buf *out)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@,+";
-
-    buf_add_char(out, ' ');
-    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
-        buf_add_str(out, word);
-        return;
-    }
-    buf_add_char(out, '\'');
-    for (; *word != '\0'; word++)
-        if (*word == '\'')
-            buf_add_str(out, "'\\''");
-        else
-            buf_add_char(out, *word);
-    buf_add_char(out, '\'');
-}
-
 void table_add(struct table *table, const char *cell)
 {
     for (; *cell != '\0'; cell++)

@@ -1,5 +1,5 @@
 /*
- * Texts for people and machines: indented JSON, errors, tables, hints that repeat a command.
+ * Texts for people and machines: indented JSON, errors, tables.
  *
  * All calls add to *out; ask buf_failed() once at the end.
  */
@@ -31,9 +31,6 @@ const char *render_short_path(const char *dir, const char *path);
 
 /* A directory for people: ./REL/, ~/REL/ or itself, with a slash at the end. */
 void render_dir(const char *dir, struct buf *out);
-
-/* One word of a command line, quoted for the shell when it must be, with a blank before it. */
-void render_word(const char *word, struct buf *out);
 
 /* A header line and rows, every column as wide as its widest cell. */
 struct table {

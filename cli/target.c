@@ -60,16 +60,21 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
                      "Use a number of bytes, or one with K, M or G, like 64M; at least 8K.");
 }
 
-void target_hint_missing(struct cli *cli, const char *reference, const char *exact_command)
+void target_hint_missing(struct cli *cli, const char *reference, bool can_create)
 {
-    if (exact_command != NULL && strlen(exact_command) + 80 < sizeof cli->error.hint)
+    auto_buf struct buf again = BUF_INIT;
+
+    if (can_create && opts_again(cli->opts, "--create", &again) == 0 &&
+        again.n + 80 < sizeof cli->error.hint)
         fail_hint(&cli->error,
                   "The pool is missing. To make it on the way, use this exact command: %s",
-                  exact_command);
+                  buf_str(&again));
+    else if (can_create)
+        fail_hint(&cli->error, "The pool is missing. The same command with --create makes it.");
     else if (strchr(reference, '/') != NULL)
-        fail_hint(&cli->error,
-                  "Nothing is at this path: check it, or name a pool and its directory with "
-                  "--dir. --create makes a pool where a command has it.");
+        fail_hint(
+            &cli->error,
+            "Nothing is at this path: check it, or name a pool and its directory with --dir.");
     else
         fail_hint(&cli->error,
                   "Create it first with `plasmite pool create %s`, or point --dir at the directory "
@@ -92,8 +97,7 @@ static int create(struct cli *cli, const char *path, const struct target_creatio
 }
 
 int target_open(struct cli *cli, const char *reference, enum pool_access access,
-                const struct target_creation *creation, const char *exact_command,
-                struct pool **ret_pool)
+                const struct target_creation *creation, struct pool **ret_pool)
 {
     auto_buf struct buf path = BUF_INIT;
     uint64_t size;
@@ -109,7 +113,7 @@ int target_open(struct cli *cli, const char *reference, enum pool_access access,
     if (cli->error.kind != PLSM_ERROR_NOT_FOUND)
         return -1;
     if (creation == NULL || (!creation->create && creation->size == NULL)) {
-        target_hint_missing(cli, reference, exact_command);
+        target_hint_missing(cli, reference, creation != NULL);
         return -1;
     }
     if (create(cli, path.p, creation) < 0)

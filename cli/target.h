@@ -25,13 +25,12 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret);
 
 /*
  * Opens the pool, and makes it first when it is missing and `creation` (may be NULL) asks for that.
- * A missing pool: NotFound with a hint, which repeats exact_command (may be NULL) when it fits.
+ * A missing pool: NotFound with a hint; where it could have been made, the hint is the command line with --create.
  */
 int target_open(struct cli *cli, const char *reference, enum pool_access access,
-                const struct target_creation *creation, const char *exact_command,
-                struct pool **ret_pool);
+                const struct target_creation *creation, struct pool **ret_pool);
 
 /* The hint for a missing pool; see target_open(). */
-void target_hint_missing(struct cli *cli, const char *reference, const char *exact_command);
+void target_hint_missing(struct cli *cli, const char *reference, bool can_create);
 
 #endif

@@ -170,3 +170,19 @@ const char *buf_str(struct buf *b)
     b->p[b->n] = '\0';
     return b->p;
 }
+
+int buf_add_shell_word(struct buf *b, const char *word)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@,+";
+
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
+        return buf_add_str(b, word);
+    buf_add_char(b, '\'');
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            buf_add_str(b, "'\\''");
+        else
+            buf_add_char(b, *word);
+    return buf_add_char(b, '\'');
+}

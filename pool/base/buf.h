@@ -97,6 +97,9 @@ int buf_add_u64(struct buf *b, unsigned long long n);
  */
 int buf_add_json_string(struct buf *b, struct bytes text);
 
+/* Adds the word so that a shell reads it as one: in single quotes when it must. */
+int buf_add_shell_word(struct buf *b, const char *word);
+
 /* Is all of it UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF)? */
 bool bytes_are_utf8(struct bytes text);
 

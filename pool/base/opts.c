@@ -6,11 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HELP_GAP 2 /* blanks between the columns of a help page */
-
 struct parser {
     struct opts *opts;
-    void *program_values;
     char *const *argv; /* the next word */
     uint64_t seen[2];  /* rows met: of the program, of the command */
     size_t n_arguments;
@@ -27,15 +24,6 @@ struct label {
 static const struct command_spec *current(const struct parser *p)
 {
     return p->opts->path[p->opts->depth - 1];
-}
-
-static size_t n_options(const struct option_spec *options)
-{
-    size_t n = 0;
-
-    while (options != NULL && options[n].name != NULL)
-        n++;
-    return n;
 }
 
 __attribute__((format(printf, 3, 4))) static enum opts_outcome
@@ -76,7 +64,7 @@ static struct label label_of(const struct option_spec *spec)
 
 static void *field_of(const struct parser *p, const struct option_spec *spec, bool of_program)
 {
-    return (char *)(of_program ? p->program_values : p->opts->values) + spec->offset;
+    return (char *)(of_program ? p->opts->program_values : p->opts->values) + spec->offset;
 }
 
 static bool is_utf8(const char *text)
@@ -149,7 +137,7 @@ static const struct option_spec *excluded_by(const struct parser *p, const struc
 {
     const struct option_spec *options = current(p)->options;
 
-    for (size_t i = 0; i < n_options(options); i++)
+    for (size_t i = 0; i < opts_count(options); i++)
         if ((p->seen[1] >> i & 1) && (options[i].excludes & spec->excludes) && &options[i] != spec)
             return &options[i];
     return NULL;
@@ -349,13 +337,22 @@ static enum opts_outcome parse_help(struct parser *p)
     return OPTS_HELP;
 }
 
+/* The row for all words behind `--`, if the command has one. */
+static const struct option_spec *behind_row(const struct command_spec *command)
+{
+    for (size_t i = 0; i < opts_count(command->options); i++)
+        if (command->options[i].flags & OPT_BEHIND)
+            return &command->options[i];
+    return NULL;
+}
+
 /* The row of the n-th argument; the last one takes all further ones if it is a list. */
 static const struct option_spec *argument_row(const struct command_spec *command, size_t n)
 {
     const struct option_spec *last = NULL;
 
-    for (size_t i = 0; i < n_options(command->options); i++) {
-        if (!(command->options[i].flags & OPT_ARGUMENT))
+    for (size_t i = 0; i < opts_count(command->options); i++) {
+        if (!(command->options[i].flags & OPT_ARGUMENT) || (command->options[i].flags & OPT_BEHIND))
             continue;
         last = &command->options[i];
         if (n == 0)
@@ -371,7 +368,9 @@ static enum opts_outcome parse_word(struct parser *p, const char *word)
 
     if (current(p)->subcommands != NULL)
         return strcmp(word, "help") == 0 ? parse_help(p) : enter(p, word);
-    row = argument_row(current(p), p->n_arguments++);
+    row = p->ended ? behind_row(current(p)) : NULL;
+    if (row == NULL)
+        row = argument_row(current(p), p->n_arguments++);
     if (row == NULL)
         return unexpected(p, word);
     return take_option(p, row, p->opts->depth == 1, word);
@@ -425,10 +424,10 @@ static enum opts_outcome check_complete(struct parser *p)
 enum opts_outcome opts_parse(struct opts *ret, const struct command_spec *program,
                              void *program_values, int argc, char *const *argv)
 {
-    struct parser p = {.opts = ret, .program_values = program_values, .argv = argv + (argc > 0)};
+    struct parser p = {.opts = ret, .argv = argv + (argc > 0)};
     enum opts_outcome outcome;
 
-    *ret = (struct opts){.path = {program}, .depth = 1};
+    *ret = (struct opts){.path = {program}, .depth = 1, .program_values = program_values};
     outcome = parse_words(&p);
     return outcome == OPTS_RUN ? check_complete(&p) : outcome;
 }
@@ -438,98 +437,9 @@ void opts_done(struct opts *opts)
     const struct option_spec *options =
         opts->values != NULL ? opts->path[opts->depth - 1]->options : NULL;
 
-    for (size_t i = 0; i < n_options(options); i++)
+    for (size_t i = 0; i < opts_count(options); i++)
         if (options[i].type == OPT_LIST)
             free(((struct opt_list *)(void *)((char *)opts->values + options[i].offset))->items);
     free(opts->values);
     opts->values = NULL;
-}
-
-int opts_words(const struct opts *opts, struct buf *out)
-{
-    for (size_t i = 0; i < opts->depth; i++) {
-        if (i > 0)
-            buf_add_char(out, ' ');
-        buf_add_str(out, opts->path[i]->name);
-    }
-    return buf_failed(out) ? -1 : 0;
-}
-
-/* "  -n, --tail N"; the width of it when out is NULL. */
-static size_t option_column(const struct option_spec *option, struct buf *out)
-{
-    auto_buf struct buf text = BUF_INIT;
-
-    if (option->flags & OPT_ARGUMENT)
-        buf_printf(&text, "  %s", option->name);
-    else if (option->letter != 0)
-        buf_printf(&text, "  -%c, --%s", option->letter, option->name);
-    else
-        buf_printf(&text, "      --%s", option->name);
-    if (option->value != NULL)
-        buf_printf(&text, " %s", option->value);
-    if (out != NULL)
-        buf_add_bytes(out, buf_bytes(&text));
-    return text.n;
-}
-
-static void pad(struct buf *out, size_t n)
-{
-    while (n-- > 0)
-        buf_add_char(out, ' ');
-}
-
-/* The rows that are arguments, or those that are options, under a heading. */
-static void help_rows(const struct option_spec *options, bool arguments, const char *heading,
-                      struct buf *out)
-{
-    size_t width = 0;
-
-    for (size_t i = 0; i < n_options(options); i++)
-        if (arguments == !!(options[i].flags & OPT_ARGUMENT) &&
-            option_column(&options[i], NULL) > width)
-            width = option_column(&options[i], NULL);
-    if (width == 0)
-        return;
-    buf_printf(out, "\n%s\n", heading);
-    for (size_t i = 0; i < n_options(options); i++) {
-        if (arguments != !!(options[i].flags & OPT_ARGUMENT))
-            continue;
-        pad(out, width + HELP_GAP - option_column(&options[i], out));
-        buf_printf(out, "%s\n", options[i].help);
-    }
-}
-
-static void help_commands(const struct command_spec *command, const char *heading, struct buf *out)
-{
-    size_t width = 0;
-
-    if (command->subcommands == NULL)
-        return;
-    for (const struct command_spec *const *at = command->subcommands; *at != NULL; at++)
-        if (strlen((*at)->name) > width)
-            width = strlen((*at)->name);
-    buf_printf(out, "\n%s\n", heading);
-    for (const struct command_spec *const *at = command->subcommands; *at != NULL; at++)
-        buf_printf(out, "  %-*s%s\n", (int)width + HELP_GAP, (*at)->name, (*at)->summary);
-}
-
-int opts_help(const struct opts *opts, bool is_long, struct buf *out)
-{
-    const struct command_spec *command = opts->path[opts->depth - 1];
-    bool is_program = opts->depth == 1;
-
-    buf_printf(out, "%s\n\n%s", command->summary, is_program ? "USAGE\n  " : "Usage: ");
-    opts_words(opts, out);
-    if (command->usage[0] != '\0')
-        buf_printf(out, " %s", command->usage);
-    buf_add_char(out, '\n');
-    help_commands(command, is_program ? "COMMANDS" : "Commands:", out);
-    help_rows(command->options, true, is_program ? "ARGUMENTS" : "Arguments:", out);
-    help_rows(command->options, false, is_program ? "OPTIONS" : "Options:", out);
-    if (!is_program)
-        help_rows(opts->path[0]->options, false, "Options of every command:", out);
-    if (is_long && command->details != NULL)
-        buf_printf(out, "\n%s", command->details);
-    return buf_failed(out) ? -1 : 0;
 }

@@ -51,6 +51,7 @@ enum option_flags {
     OPT_OPTIONAL = 1 << 1, /* an argument that may be missing */
     OPT_PATH = 1 << 2,     /* a file name: any bytes, but not none */
     OPT_AGAIN = 1 << 3,    /* may be given twice when both are equal */
+    OPT_BEHIND = 1 << 4,   /* an argument that takes all words behind `--`, and no other */
 };
 
 struct option_spec {
@@ -116,6 +117,7 @@ struct opts {
     const struct command_spec *path[OPTS_DEPTH_MAX]; /* the program, the command, its subcommand */
     size_t depth;
     void *values; /* the struct of the last command in the path, filled */
+    void *program_values;
     enum opts_problem problem;
     char why[256]; /* one line */
 };
@@ -134,5 +136,14 @@ int opts_help(const struct opts *opts, bool is_long, struct buf *out);
 
 /* "plasmite pool create": the words of the path. */
 int opts_words(const struct opts *opts, struct buf *out);
+
+/*
+ * The command line again, for a shell: the words, the first argument, `insert` (may be NULL), the other arguments, the
+ * options in the order of their tables.  For a command that was parsed (OPTS_RUN).
+ */
+int opts_again(const struct opts *opts, const char *insert, struct buf *out);
+
+/* The rows of a table, OPT_END not counted; 0 for NULL. */
+size_t opts_count(const struct option_spec *options);
 
 #endif

@@ -49,6 +49,22 @@ struct make_options {
 static const struct option_spec make_options[] = {ARG("NAME", names, "names"), OPT_END};
 #undef OPTIONS
 
+struct wrap_options {
+    const char *pool;
+    bool quiet;
+    struct opt_list words;
+};
+#define OPTIONS struct wrap_options
+static const struct option_spec wrap_options[] = {
+    ARG("POOL", pool, "a pool"), OPT('q', "quiet", quiet, NULL, "quiet"),
+    OPT(0, "COMMAND", words, NULL, "a command", .flags = OPT_ARGUMENT | OPT_BEHIND), OPT_END};
+#undef OPTIONS
+
+static const struct command_spec cmd_wrap = {.name = "wrap",
+                                             .summary = "Wrap it",
+                                             .usage = "<POOL> -- <COMMAND>...",
+                                             .options = wrap_options,
+                                             .values_size = sizeof(struct wrap_options)};
 static const struct command_spec cmd_read = {.name = "read",
                                              .summary = "Read it",
                                              .usage = "<POOL>",
@@ -65,7 +81,7 @@ static const struct command_spec cmd_show = {
 static const struct command_spec *const pool_commands[] = {&cmd_make, &cmd_show, NULL};
 static const struct command_spec cmd_pool = {
     .name = "pool", .summary = "Pools", .usage = "<COMMAND>", .subcommands = pool_commands};
-static const struct command_spec *const commands[] = {&cmd_read, &cmd_pool, NULL};
+static const struct command_spec *const commands[] = {&cmd_read, &cmd_wrap, &cmd_pool, NULL};
 static const struct command_spec program = {.name = "prog",
                                             .summary = "A program",
                                             .usage = "[OPTIONS] <COMMAND>",
@@ -239,6 +255,46 @@ static void help_page__has_a_line_for_each_row(void **state)
         "\nAt length.\n");
 }
 
+static void words_behind_dashes__are_the_wrapped_command(void **state)
+{
+    const struct wrap_options *o;
+
+    (void)state;
+    assert_int_equal(parse("prog wrap p -q -- ls -l -- --dir"), OPTS_RUN);
+    o = opts.values;
+    assert_true(o->quiet);
+    assert_string_equal(o->pool, "p");
+    assert_int_equal(o->words.n, 4);
+    assert_string_equal(o->words.items[1], "-l");
+    assert_string_equal(o->words.items[2], "--");
+    assert_wrong("prog wrap p ls", OPTS_PROBLEM_WORD, "unexpected argument 'ls' found");
+    assert_wrong("prog wrap -- ls", OPTS_PROBLEM_MISSING,
+                 "the following required arguments were not provided:");
+    assert_int_equal(parse("prog wrap p"), OPTS_RUN);
+    assert_int_equal(((const struct wrap_options *)opts.values)->words.n, 0);
+}
+
+static void assert_again(const char *line, const char *again)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    assert_int_equal(parse(line), OPTS_RUN);
+    assert_int_equal(opts_again(&opts, "--make", &text), 0);
+    assert_string_equal(buf_str(&text), again);
+}
+
+static void the_command_line__can_be_said_again(void **state)
+{
+    (void)state;
+    assert_again("prog read p", "prog read p --make");
+    assert_again("prog --dir d read -n5 p -q -t=-x -t it's",
+                 "prog read p --make --tail 5 --tag=-x --tag 'it'\\''s' --quiet --dir d");
+    assert_again("prog read --since= p", "prog read p --make --since ''");
+    assert_again("prog read --json -- -p", "prog read --make --json -- -p");
+    assert_again("prog wrap -q p -- ls -l", "prog wrap p --make --quiet -- ls -l");
+    assert_again("prog pool make x -- -y z", "prog pool make x --make -- -y z");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +303,8 @@ int main(void)
         cmocka_unit_test(program_options__stand_anywhere),
         cmocka_unit_test(mistakes__are_named),
         cmocka_unit_test(help__is_found_where_it_is_asked_for),
+        cmocka_unit_test(words_behind_dashes__are_the_wrapped_command),
+        cmocka_unit_test(the_command_line__can_be_said_again),
         cmocka_unit_test(help_page__has_a_line_for_each_row),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
