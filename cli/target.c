@@ -45,6 +45,20 @@ int target_parse_mode(struct cli *cli, const char *text, mode_t *ret)
     return 0;
 }
 
+int target_parse_durability(struct cli *cli, const char *text, enum append_flags *ret)
+{
+    static const char blanks[] = " \t\r\n";
+    struct bytes word = text != NULL ? bytes_of(text + strspn(text, blanks)) : BYTES("fast");
+
+    while (word.n > 0 && strchr(blanks, word.p[word.n - 1]) != NULL)
+        word.n--;
+    *ret = bytes_equal(word, BYTES("flush")) ? APPEND_FLUSH : 0;
+    if (*ret == APPEND_FLUSH || bytes_equal(word, BYTES("fast")))
+        return 0;
+    fail(&cli->error, PLSM_ERROR_USAGE, "invalid durability");
+    return fail_hint(&cli->error, "Use fast or flush.");
+}
+
 int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
 {
     const char *why = NULL;

@@ -20,6 +20,9 @@ int target_path(struct cli *cli, const char *reference, struct buf *path);
 /* "600" or "0600".  0 for NULL.  -1 with cli->error. */
 int target_parse_mode(struct cli *cli, const char *text, mode_t *ret);
 
+/* "fast" or "flush", with blanks around it; fast for NULL.  -1 with cli->error. */
+int target_parse_durability(struct cli *cli, const char *text, enum append_flags *ret);
+
 /* A size option; 0 for NULL.  -1 with cli->error. */
 int target_parse_size(struct cli *cli, const char *text, uint64_t *ret);
 

@@ -109,7 +109,7 @@ static enum opts_outcome store(struct parser *p, const struct option_spec *spec,
 {
     void *field = field_of(p, spec, of_program);
 
-    if (!(spec->flags & OPT_PATH) && text != NULL && !is_utf8(text))
+    if (!(spec->flags & (OPT_PATH | OPT_BEHIND)) && text != NULL && !is_utf8(text))
         return wrong(p, OPTS_PROBLEM_WORD, "invalid UTF-8 was detected in one or more arguments");
     if ((spec->flags & OPT_PATH) && text[0] == '\0')
         return wrong(p, OPTS_PROBLEM_VALUE, "a value is required for '%s' but none was supplied",
