@@ -1,5 +1,5 @@
 #include "cli.h"
-#include "input.h"
+#include "ingest.h"
 #include "render.h"
 #include "target.h"
 
@@ -53,10 +53,7 @@ static const struct option_spec options[] = {
 struct feed {
     struct cli *cli;
     const struct feed_options *o;
-    struct pool *pool;
-    enum append_flags flags;
     enum form form;
-    bool skip;
     struct time_cache cache;
 };
 
@@ -108,18 +105,16 @@ static int printed(struct feed *f, int rc, struct error *err)
     return -1;
 }
 
-static int store_batch(void *user, const struct payload *payloads, size_t n, struct error *err)
+static int add_receipts(void *user, const struct payload *payloads, size_t n,
+                        const struct receipt *receipt, struct error *err)
 {
     struct feed *f = user;
-    struct receipt receipt;
 
-    if (pool_append(f->pool, payloads, n, f->flags, &receipt, err) < 0)
-        return -1;
     if (f->cli->out.error != 0)
         return 0;
     for (size_t i = 0; i < n; i++) {
-        struct message message = {.seq = receipt.first_seq + i,
-                                  .time_ns = receipt.time_ns,
+        struct message message = {.seq = receipt->first_seq + i,
+                                  .time_ns = receipt->time_ns,
                                   .tags = payloads[i].tags,
                                   .data = payloads[i].data};
 
@@ -139,115 +134,6 @@ static int before_waiting(void *user, struct error *err)
     return printed(f, out_flush(&f->cli->out), err);
 }
 
-/* What is wrong, in the words scripts know. */
-static void explain(const struct input_bad *bad, bool is_inline, struct error *err)
-{
-    bool not_object = strcmp(err->message, "data must be object") == 0;
-
-    if (err->detail == ERROR_DETAIL_TOO_LARGE) {
-        snprintf(err->cause, sizeof err->cause, "%s", err->message);
-        snprintf(err->message, sizeof err->message, "record exceeds size limit");
-    } else if (strcmp(err->message, "invalid json") == 0 || (not_object && !bad->is_json)) {
-        if (not_object)
-            snprintf(err->cause, sizeof err->cause, "expected a JSON object");
-        snprintf(err->message, sizeof err->message,
-                 is_inline ? "invalid json" : "invalid json input");
-    }
-}
-
-static void notice_skipped(struct feed *f, const struct input_bad *bad, const struct error *err)
-{
-    auto_buf struct buf details = BUF_INIT, message = BUF_INIT, text = BUF_INIT;
-    bool oversize = err->detail == ERROR_DETAIL_TOO_LARGE;
-
-    buf_printf(&details,
-               "{\"error_kind\":\"%s\",\"index\":%" PRIu64 ",\"line\":%" PRIu64
-               ",\"mode\":\"jsonl\",\"pool_path\":",
-               oversize ? "Oversize" : "Parse", bad->index, bad->line);
-    buf_add_json_string(&details, bytes_of(pool_path(f->pool)));
-    buf_add_str(&details, ",\"snippet\":");
-    buf_add_json_string(&details, bad->snippet);
-    buf_add_char(&details, '}');
-    if (oversize)
-        buf_add_str(&message, "Skipped oversized record.");
-    else if (strcmp(err->message, "invalid json input") == 0)
-        buf_add_str(&message, "Skipped invalid JSON.");
-    else
-        buf_printf(&message, "Skipped record: %s.", err->message);
-    buf_printf(&text, "%s (record %" PRIu64 ", line %" PRIu64 ")", buf_str(&message), bad->index,
-               bad->line);
-    cli_notice(f->cli, "ingest_skip", f->o->pool, buf_str(&message), buf_str(&text),
-               buf_bytes(&details));
-}
-
-static int refuse_record(void *user, const struct input_bad *bad, struct error *err)
-{
-    struct feed *f = user;
-
-    if (err->kind != PLSM_ERROR_USAGE) /* no memory: not the record's fault */
-        return -1;
-    explain(bad, f->o->data != NULL, err);
-    if (f->o->data != NULL) {
-        if (err->detail == ERROR_DETAIL_BAD_JSON && err->hint[0] == '\0')
-            fail_hint(err, "Supply a single JSON object, like '{\"hello\":\"world\"}'.");
-        return -1;
-    }
-    if (f->skip) {
-        notice_skipped(f, bad, err);
-        return 0;
-    }
-    if (err->hint[0] == '\0')
-        fail_hint(err,
-                  "Record %" PRIu64 ", which begins on line %" PRIu64
-                  ", is the first bad one; those "
-                  "before it are stored. -e skip leaves bad records out.",
-                  bad->index, bad->line);
-    return -1;
-}
-
-static void notice_summary(struct feed *f, const struct input_counts *counts)
-{
-    auto_buf struct buf details = BUF_INIT, message = BUF_INIT;
-
-    buf_printf(&details, "{\"failed\":%" PRIu64 ",\"ok\":%" PRIu64 ",\"pool_path\":", counts->bad,
-               counts->good);
-    buf_add_json_string(&details, bytes_of(pool_path(f->pool)));
-    buf_printf(&details, ",\"total\":%" PRIu64 "}", counts->good + counts->bad);
-    buf_printf(&message, "Finished with %" PRIu64 " skipped record%s.", counts->bad,
-               counts->bad == 1 ? "" : "s");
-    cli_notice(f->cli, "ingest_summary", f->o->pool, buf_str(&message), buf_str(&message),
-               buf_bytes(&details));
-}
-
-static int no_input(struct cli *cli)
-{
-    fail(&cli->error, PLSM_ERROR_USAGE, "missing data input");
-    return fail_hint(&cli->error,
-                     "Give a JSON object as DATA, name a file with --file, or pipe JSON in.");
-}
-
-static int feed_inline(struct feed *f, struct intake *in)
-{
-    struct error *err = &f->cli->error;
-    struct bytes data = bytes_of(f->o->data);
-    const struct payload *payloads;
-    size_t n, used;
-    enum intake_status status = intake_push(in, data.p, data.n, &used, NULL, err);
-
-    payloads = intake_payloads(in, &n);
-    if (status == INTAKE_MORE && intake_end(in, err) == 0 && n == 1)
-        return store_batch(f, payloads, 1, err);
-    if (n != 1) { /* nothing, or several values: then what else is wrong hardly matters */
-        struct error found = *err;
-
-        fail(err, PLSM_ERROR_USAGE, "invalid json");
-        snprintf(err->cause, sizeof err->cause, "expected one JSON object");
-        if (n == 0 && found.kind != PLSM_ERROR_NONE)
-            *err = found;
-    }
-    return refuse_record(f, &(struct input_bad){.is_json = input_is_json(data)}, err);
-}
-
 static int open_input(struct cli *cli, const char *path, int *ret_fd)
 {
     if (path == NULL || strcmp(path, "-") == 0) {
@@ -261,39 +147,34 @@ static int open_input(struct cli *cli, const char *path, int *ret_fd)
     return fail_path(&cli->error, path);
 }
 
-static int feed_file(struct feed *f, struct intake *in)
+static int feed_file(struct ingest *ingest, const char *path)
 {
-    const struct input_handler handler = {
-        .batch = store_batch, .bad = refuse_record, .idle = before_waiting, .user = f};
+    struct cli *cli = ingest->cli;
     struct input_counts counts;
     int fd, rc;
 
-    if (open_input(f->cli, f->o->file, &fd) < 0)
+    if (open_input(cli, path, &fd) < 0)
         return -1;
-    rc = input_read(fd, in, &handler, &counts, &f->cli->error);
-    if (fd != STDIN_FILENO)
+    rc = ingest_run(ingest, fd, &counts, &cli->error);
+    if (fd != STDIN_FILENO) {
         close(fd);
-    if (rc < 0 && f->o->file != NULL && f->cli->error.path[0] == '\0' &&
-        f->cli->error.kind == PLSM_ERROR_IO && fd != STDIN_FILENO)
-        fail_path(&f->cli->error, f->o->file);
+        if (rc < 0 && cli->error.path[0] == '\0' && cli->error.kind == PLSM_ERROR_IO)
+            fail_path(&cli->error, path);
+    }
     if (rc < 0)
         return -1;
-    if (counts.bad > 0)
-        notice_summary(f, &counts);
-    else if (counts.good == 0)
-        return no_input(f->cli);
     return counts.bad > 0 ? EXIT_SKIPPED : 0;
 }
 
-static int open_pool(struct feed *f)
+static int open_pool(struct feed *f, struct pool **ret)
 {
     const struct target_creation creation = {
         .create = f->o->create, .size = f->o->create_size, .mode = f->o->mode};
 
-    return target_open(f->cli, f->o->pool, POOL_READ_WRITE, &creation, &f->pool);
+    return target_open(f->cli, f->o->pool, POOL_READ_WRITE, &creation, ret);
 }
 
-static int parse_durability(struct feed *f)
+static int parse_durability(struct feed *f, enum append_flags *ret)
 {
     const char *text = f->o->durability;
     size_t n;
@@ -306,7 +187,7 @@ static int parse_durability(struct feed *f)
         if (bytes_equal((struct bytes){text, n}, BYTES("fast")))
             return 0;
         if (bytes_equal((struct bytes){text, n}, BYTES("flush"))) {
-            f->flags = APPEND_FLUSH;
+            *ret = APPEND_FLUSH;
             return 0;
         }
     }
@@ -314,23 +195,19 @@ static int parse_durability(struct feed *f)
     return fail_hint(&f->cli->error, "Use fast or flush.");
 }
 
-static int feed(struct feed *f)
+static int feed(const struct feed *f, struct ingest *ingest)
 {
-    const struct feed_options *o = f->o;
-    auto_buf struct buf tags = BUF_INIT;
-    auto_intake struct intake *in = NULL;
-    uint32_t tags_raw = 0;
+    struct cli *cli = f->cli;
     int code;
 
-    for (size_t i = 0; i < o->tags.n; i++)
-        if (tags_add(&tags, &tags_raw, bytes_of(o->tags.items[i]), &f->cli->error) < 0)
-            return -1;
-    if (intake_new(buf_bytes(&tags), tags_raw, pool_message_max(f->pool),
-                   o->as_data ? 0 : INTAKE_RECOGNISE, &in, &f->cli->error) < 0)
-        return -1;
-    code = o->data != NULL ? feed_inline(f, in) : feed_file(f, in);
+    if (f->o->data != NULL)
+        code = ingest_text(ingest, bytes_of(f->o->data), &cli->error);
+    else if (f->o->file == NULL && isatty(STDIN_FILENO))
+        return ingest_no_input(&cli->error);
+    else
+        code = feed_file(ingest, f->o->file);
     /* Receipts of what is stored come before the error. */
-    if (out_flush(&f->cli->out) < 0 && code >= 0 && cli_output_failed(f->cli) < 0)
+    if (out_flush(&cli->out) < 0 && code >= 0 && cli_output_failed(cli) < 0)
         return -1;
     return code;
 }
@@ -339,17 +216,21 @@ static int run(const void *values, void *program)
 {
     struct cli *cli = program;
     struct feed f = {.cli = cli, .o = values, .form = cli_form(cli)};
-    int code;
+    auto_pool struct pool *pool = NULL;
+    struct ingest ingest = {.cli = cli,
+                            .pool_ref = f.o->pool,
+                            .skip = f.o->errors != NULL && strcmp(f.o->errors, "skip") == 0,
+                            .as_data = f.o->as_data,
+                            .tags = &f.o->tags,
+                            .advice = "-e skip leaves bad records out.",
+                            .stored = add_receipts,
+                            .idle = before_waiting,
+                            .user = &f};
 
-    f.skip = f.o->errors != NULL && strcmp(f.o->errors, "skip") == 0;
-    if (parse_durability(&f) < 0 || open_pool(&f) < 0)
+    if (parse_durability(&f, &ingest.flags) < 0 || open_pool(&f, &pool) < 0)
         return -1;
-    if (f.o->data == NULL && f.o->file == NULL && isatty(STDIN_FILENO))
-        code = no_input(cli);
-    else
-        code = feed(&f);
-    pool_close(f.pool);
-    return code;
+    ingest.pool = pool;
+    return feed(&f, &ingest);
 }
 
 const struct command_spec cmd_feed = {

@@ -22,6 +22,7 @@ struct ingest {
     const struct opt_list *tags; /* for every message; NULL: none */
     uint64_t retries;            /* after Busy, or an Io that may pass */
     uint64_t retry_delay_ns;
+    const char *advice; /* the second half of the hint when a bad record ends the run; may be NULL */
 
     /* After each append, with what was stored; may be NULL.  -1 with *err ends the run. */
     int (*stored)(void *user, const struct payload *payloads, size_t n,
@@ -33,5 +34,11 @@ struct ingest {
 
 /* Reads fd to its end.  0, or -1 with *err; *ret counts also then.  No record at all: Usage, `missing data input`. */
 int ingest_run(struct ingest *ingest, int fd, struct input_counts *ret, struct error *err);
+
+/* The same for a text that is one record.  What is wrong with it ends the run, whatever `skip` says. */
+int ingest_text(struct ingest *ingest, struct bytes text, struct error *err);
+
+/* Usage, `missing data input`, with the hint that says which ways there are.  -1 */
+int ingest_no_input(struct error *err);
 
 #endif

@@ -10,6 +10,10 @@
 
 #define INPUT_SNIPPET_MAX 200 /* bytes of an offending text that are shown */
 
+enum input_format {
+    INPUT_AUTO,
+};
+
 /* A record that was refused. */
 struct input_bad {
     uint64_t index;       /* of the record, from 1, good and bad */
