@@ -1,0 +1,133 @@
+"""The manual pages: no mistakes in them, every option of the help page and no other, examples that run as printed."""
+
+import os
+import re
+import subprocess
+import unittest
+
+import harness
+
+MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "man")
+
+# Programs that examples run and that are not ours.
+STAND_INS = {
+    "journalctl": "printf '\\036{\"MESSAGE\":\"started\"}\\n\\036{\"MESSAGE\":\"kernel panic\"}\\n'",
+    "deploy.sh": "echo deployed",
+}
+
+
+def page_path(*command):
+    """The page of a command: mount has its own section, subcommands share the page of their command."""
+    name = {"umount": "mount"}.get(command[0], command[0])
+    return os.path.join(MAN, "plasmite-%s.%s" % (name, "8" if name == "mount" else "1"))
+
+
+def page_text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def options_of_page(text):
+    """Long options that have an item of their own in a list."""
+    items = [line for line in text.splitlines() if line.startswith(".It ")]
+    return set(re.findall(r"Fl -([a-z][a-z-]*)", "\n".join(items)))
+
+
+def options_of_help(text, heading):
+    rows = text.partition("\n%s\n" % heading)[2].partition("\n\n")[0]
+    return set(re.findall(r"^ +(?:-., )?--([a-z-]+)", rows, re.MULTILINE))
+
+
+def examples(text):
+    """Every block in EXAMPLES as a list of (command, expected output)."""
+    section = text.partition(".Sh EXAMPLES\n")[2].partition("\n.Sh ")[0]
+    for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section, re.MULTILINE | re.DOTALL):
+        steps = re.split(r"^\$ ", block.replace("\\e", "\\"), flags=re.MULTILINE)[1:]
+        yield [(command, expected) for command, _, expected in (step.partition("\n") for step in steps)]
+
+
+def as_pattern(expected):
+    return r"\A" + re.escape(expected).replace(re.escape("..."), ".*") + r"\Z"
+
+
+class Pages(harness.Case):
+    def commands(self, *path):
+        """Every command with a run function, as a tuple of words, from the help pages."""
+        text = self.ok(*path, "--help").out
+        rows = text.partition("\n%s\n" % ("Commands:" if path else "COMMANDS"))[2].partition("\n\n")[0]
+        names = re.findall(r"^  ([a-z]+) ", rows, re.MULTILINE)
+        for name in names:
+            if name == "help":
+                continue
+            if "<COMMAND>" in self.ok(*path, name, "--help").out.splitlines()[2]:
+                yield from self.commands(*path, name)
+            else:
+                yield (*path, name)
+
+    def test_pages__have_no_mistakes(self):
+        pages = sorted(os.path.join(MAN, name) for name in os.listdir(MAN))
+        self.assertGreater(len(pages), 8)
+        for page in pages:
+            done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False)
+            self.assertEqual((done.returncode, done.stdout), (0, ""), page)
+
+    def test_pages__have_the_options_of_the_help(self):
+        of_help = {}
+        for command in self.commands():
+            shown = self.ok(*command, "--help").out
+            of_help.setdefault(page_path(*command), set()).update(options_of_help(shown, "Options:"))
+        self.assertGreater(len(of_help), 8)
+        for path, options in of_help.items():
+            self.assertEqual(options, options_of_page(page_text(path)), os.path.basename(path))
+
+    def test_main_page__has_the_options_of_the_program_and_names_every_command(self):
+        text = page_text(os.path.join(MAN, "plasmite.1"))
+        shown = self.ok("--help").out
+        self.assertEqual(options_of_help(shown, "OPTIONS") | {"help", "version"}, options_of_page(text))
+        for command in self.commands():
+            self.assertRegex(text, r"(?m)^\.Cm .*\b%s\b" % " ".join(command))
+
+
+class Examples(harness.Case):
+    def setUp(self):
+        super().setUp()
+        tools = self.path("tools")
+        os.mkdir(tools)
+        for name, script in STAND_INS.items():
+            self.write_file("tools/" + name, "#!/bin/sh\n%s\n" % script)
+            os.chmod(os.path.join(tools, name), 0o755)
+        os.symlink("tools/deploy.sh", self.path("deploy.sh"))
+        path = [tools, os.environ["PLASMITE_BIN"], os.environ["PATH"]]
+        self.env["PATH"] = ":".join(path)
+
+    def run_block(self, commands):
+        """What each command of one shell prints."""
+        script = "".join(command + "\nprintf '\\001'\n" for command in commands)
+        done = subprocess.run(["bash", "-c", script], cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=harness.LIMIT, check=False)
+        return done.stdout.split("\001")
+
+    def check_page(self, name):
+        blocks = list(examples(page_text(os.path.join(MAN, name))))
+        self.assertTrue(blocks, name)
+        for steps in blocks:
+            shown = self.run_block([command for command, _ in steps])
+            self.assertEqual(len(shown), len(steps) + 1, shown)
+            for (command, expected), output in zip(steps, shown):
+                output = "\n".join(line.rstrip() for line in output.splitlines())
+                self.assertRegex(output, as_pattern(expected.rstrip("\n")), "%s: %s" % (name, command))
+
+
+def add_page_tests():
+    for name in sorted(os.listdir(MAN)):
+        if name.endswith(".1"):
+            setattr(Examples, "test_%s__runs_as_printed" % re.sub(r"\W", "_", name),
+                    lambda self, name=name: self.check_page(name))
+
+
+add_page_tests()
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
