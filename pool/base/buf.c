@@ -105,6 +105,23 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
+/*
+ * How many of the bytes, which begin no character, are replaced by one U+FFFD: as many as could begin one, at least
+ * one.  (Unicode, section 3.9: the maximal subpart.)
+ */
+static size_t utf8_bad_part(const unsigned char *p, size_t n)
+{
+    unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    size_t len = p[0] < 0xc2 || p[0] > 0xf4 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4, i;
+
+    for (i = 1; i < len && i < n && p[i] >= low && p[i] <= high; i++) {
+        low = 0x80; /* only the second byte depends on the first */
+        high = 0xbf;
+    }
+    return i;
+}
+
 bool bytes_are_utf8(struct bytes text)
 {
     size_t at = 0, len = 1;
@@ -142,7 +159,8 @@ int buf_add_json_string(struct buf *b, struct bytes text)
         result = buf_add(b, text.p + plain, at - plain);
         if (result == 0)
             result = len == 0 ? buf_add_str(b, "\xef\xbf\xbd") : add_escape(b, p[at]);
-        plain = ++at;
+        at += len == 0 ? utf8_bad_part(p + at, text.n - at) : 1;
+        plain = at;
     }
     if (result == 0)
         result = buf_add(b, text.p + plain, at - plain);

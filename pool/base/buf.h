@@ -93,7 +93,7 @@ int buf_add_u64(struct buf *b, unsigned long long n);
 
 /*
  * Adds the text as a JSON string, quotes included.  `text` may hold any byte; what is not UTF-8 (a file name can be
- * anything) becomes U+FFFD.
+ * anything) becomes U+FFFD, one for each part that could have begun a character, or else each byte.
  */
 int buf_add_json_string(struct buf *b, struct bytes text);
 

@@ -92,6 +92,37 @@ static void json_string__escapes_what_it_must_and_no_more(void **state)
     }
 }
 
+static void json_string__replaces_each_maximal_subpart(void **state)
+{
+#define R "\xef\xbf\xbd"
+    static const struct {
+        struct bytes text;
+        const char *expected;
+    } rows[] = {
+        {BYTES("\xff\xfe"), "\"" R R "\""},
+        {BYTES("\xe2\x82"), "\"" R "\""},
+        {BYTES("\xe2\x82|"), "\"" R "|\""},
+        {BYTES("\xf0\x9f\x98|"), "\"" R "|\""},
+        {BYTES("\xf0\x9f|\x98"), "\"" R "|" R "\""},
+        {BYTES("\xc0\xaf"), "\"" R R "\""},
+        {BYTES("\xe0\x9f\xbf"), "\"" R R R "\""},
+        {BYTES("\xf4\x90\x80\x80"), "\"" R R R R "\""},
+        {BYTES("\xf5\x80"), "\"" R R "\""},
+        {BYTES("\xc3\xc3\xa9"), "\"" R "\xc3\xa9\""},
+        /* Table 3-8 of the Unicode standard */
+        {BYTES("\x61\xf1\x80\x80\xe1\x80\xc2\x62\x80\x63\x80\xbf\x64"), "\"a" R R R "b" R "c" R R "d\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        auto_buf struct buf b = BUF_INIT;
+
+        assert_int_equal(buf_add_json_string(&b, rows[i].text), 0);
+        assert_text(&b, rows[i].expected);
+    }
+#undef R
+}
+
 static void utf8__is_told_from_what_is_not(void **state)
 {
     static const struct bytes good[] = {BYTES(""),
@@ -142,6 +173,7 @@ int main(void)
         cmocka_unit_test(printf__writes_texts_longer_than_the_room),
         cmocka_unit_test(add_u64__writes_every_number_of_digits),
         cmocka_unit_test(json_string__escapes_what_it_must_and_no_more),
+        cmocka_unit_test(json_string__replaces_each_maximal_subpart),
         cmocka_unit_test(utf8__is_told_from_what_is_not),
         cmocka_unit_test(drop_front__keeps_the_rest),
     };
