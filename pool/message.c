@@ -7,28 +7,6 @@
 
 /* ---- tags ---- */
 
-static bool utf8_is_valid(struct bytes text)
-{
-    const unsigned char *p = (const unsigned char *)text.p;
-
-    for (size_t i = 0; i < text.n;) {
-        unsigned char c = p[i];
-        size_t tail = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-        unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-        unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-
-        if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || text.n - i <= tail)
-            return false;
-        if (tail > 0 && (p[i + 1] < low || p[i + 1] > high))
-            return false;
-        for (size_t k = 2; k <= tail; k++)
-            if (p[i + k] < 0x80 || p[i + k] > 0xbf)
-                return false;
-        i += tail + 1;
-    }
-    return true;
-}
-
 /* At most: a tag takes its own bytes, two quotes and a comma. */
 static size_t tags_count_bound(struct bytes tags, uint32_t raw)
 {
@@ -53,7 +31,7 @@ static int add_tag(struct buf *tags, uint32_t *raw, size_t count, struct bytes t
 {
     size_t before = tags->n;
 
-    if (!utf8_is_valid(tag))
+    if (!bytes_are_utf8(tag))
         return fail(err, PLSM_ERROR_USAGE, "a tag is not valid UTF-8");
     if (tag.n > TAGS_BYTES_MAX || *raw > TAGS_BYTES_MAX - tag.n)
         return fail(err, PLSM_ERROR_USAGE, "the tags of a message take more than %u bytes together",

@@ -111,10 +111,7 @@ int pool_resize(struct pool *pool, uint64_t size, struct error *err)
     int result = -1;
     switch (pool_lock(pool, LOCK_TRY, err)) {
     case LOCK_FAILED:
-        break;
-    case LOCK_BUSY:
-        fail(err, PLSM_ERROR_BUSY, "another writer is appending");
-        fail_path(err, pool->path);
+    case LOCK_BUSY: /* pool_lock() has said so */
         break;
     case LOCK_HELD:
     case LOCK_TAKEN_OVER: /* what it left is not in force: the pool is as empty as it looks */
