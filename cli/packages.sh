@@ -6,7 +6,7 @@
 # shellcheck shell=sh disable=SC2034
 
 # To build and to mount.
-build_packages="gcc libc6-dev cmake ninja-build pkgconf libfuse3-dev fuse3"
+build_packages="gcc libc6-dev cmake ninja-build pkgconf libfuse3-dev fuse3 libjq-dev libonig-dev"
 
 # To build the tests, and the programs that the tests drive.
 test_packages="libcmocka-dev libjansson-dev spin mandoc procps python3 jq rsync moreutils busybox gawk mawk perl bash

@@ -17,14 +17,24 @@ struct stream {
     struct buf store;
     struct buf *tags; /* encoded, n_tags of them */
     size_t n_tags;
+    struct filter *const *filters; /* borrowed, n_filters of them */
+    size_t n_filters;
 };
 
-static bool matches(const struct stream *s, const struct message *message)
+/* FILTER_ODD and FILTER_FAILED fill *err. */
+static enum filter_result matches(const struct stream *s, const struct message *message,
+                                  struct error *err)
 {
     for (size_t i = 0; i < s->n_tags; i++)
         if (!tags_have(message->tags, buf_bytes(&s->tags[i])))
-            return false;
-    return true;
+            return FILTER_NO;
+    for (size_t i = 0; i < s->n_filters; i++) {
+        enum filter_result result = filter_match(s->filters[i], message, err);
+
+        if (result != FILTER_YES)
+            return result;
+    }
+    return FILTER_YES;
 }
 
 static int copy_tags(struct stream *s, const struct stream_options *options, struct error *err)
@@ -56,13 +66,14 @@ static int seek_tail_matching(struct stream *s, uint64_t n, uint64_t newest, str
     while (at.seq <= newest) {
         struct cursor before = at;
         enum cursor_result result = cursor_next(s->pool, &at, &s->store, &message, err);
-        if (result == CURSOR_FAILED) {
+        enum filter_result match = result == CURSOR_MESSAGE ? matches(s, &message, err) : FILTER_NO;
+        if (result == CURSOR_FAILED || match == FILTER_ODD || match == FILTER_FAILED) {
             free(places);
             return -1;
         }
         if (result == CURSOR_END)
             break;
-        if (result == CURSOR_MESSAGE && matches(s, &message))
+        if (match == FILTER_YES)
             places[found++ % room] = before;
     }
     s->cursor = found == 0 ? at : places[found < room ? 0 : found % room];
@@ -75,7 +86,7 @@ static int seek_tail(struct stream *s, uint64_t n, const struct pool_bounds *bou
 {
     if (n == 0)
         return cursor_at_end(s->pool, &s->cursor, err);
-    if (s->n_tags > 0)
+    if (s->n_tags > 0 || s->n_filters > 0)
         return seek_tail_matching(s, n, bounds->newest, err);
     return cursor_at_seq(s->pool, n > bounds->newest ? 0 : bounds->newest + 1 - n, &s->cursor, err);
 }
@@ -129,6 +140,8 @@ int stream_open(struct pool *pool, const struct stream_options *options, struct 
     s->pool = pool;
     s->last_seq = UINT64_MAX;
     s->until_ns = options->until_ns == 0 ? UINT64_MAX : options->until_ns;
+    s->filters = options->filters;
+    s->n_filters = options->n_filters;
     if (copy_tags(s, options, err) < 0 || seek_start(s, options, err) < 0)
         return -1;
     *ret = s;
@@ -189,8 +202,17 @@ enum stream_result stream_next(struct stream *s, struct message *ret, struct err
         case CURSOR_MESSAGE:
             if (ret->time_ns >= s->until_ns && ret->seq >= s->time_floor)
                 return STREAM_DONE;
-            if (ret->time_ns < s->until_ns && ret->seq >= s->first_seq && matches(s, ret))
+            if (ret->time_ns >= s->until_ns || ret->seq < s->first_seq)
+                break;
+            switch (matches(s, ret, err)) {
+            case FILTER_NO:
+                break;
+            case FILTER_YES:
                 return STREAM_MESSAGE;
+            case FILTER_ODD:
+            case FILTER_FAILED:
+                return STREAM_FAILED;
+            }
             break;
         case CURSOR_END:
             return at_end(s, err);
@@ -238,7 +260,7 @@ enum stream_result stream_render(struct stream *s, size_t max, struct time_cache
     enum cursor_result result;
     uint64_t before;
 
-    if (s->announce_gap || s->n_tags > 0 || s->until_ns != UINT64_MAX ||
+    if (s->announce_gap || s->n_tags > 0 || s->n_filters > 0 || s->until_ns != UINT64_MAX ||
         s->cursor.seq < s->first_seq)
         return render_some(s, max, cache, out, err);
     if (s->cursor.seq > s->last_seq)

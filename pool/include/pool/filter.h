@@ -5,7 +5,7 @@
  * message matches when one of them is true.  false and null are no match, a run-time error ends with no
  * match, and any other output is FILTER_ODD: the caller decides what that means.
  *
- *     filter_new(bytes_of(".data.level == \"error\""), 0, &filter, &err)
+ *     filter_new(bytes_of(".data.level == \"error\""), &filter, &err)
  *     filter_match(filter, &message, &err)
  *     filter_free(filter)
  *

@@ -18,6 +18,7 @@
 #define POOL_STREAM_H
 
 #include "pool/cursor.h"
+#include "pool/filter.h"
 
 enum stream_start {
     STREAM_LIVE, /* behind the newest message */
@@ -37,6 +38,12 @@ struct stream_options {
     bool finite;       /* ends at the message that is newest when it is opened */
     const struct bytes *tags; /* plain text, n_tags of them, all must be there; copied */
     size_t n_tags;
+    /*
+     * n_filters of them, all must match, asked in this order and after the tags; borrowed, they must
+     * outlive the stream and nobody else may use them meanwhile.  FILTER_ODD ends in STREAM_FAILED
+     */
+    struct filter *const *filters;
+    size_t n_filters;
 };
 
 struct stream;
@@ -54,7 +61,7 @@ enum stream_result stream_next(struct stream *stream, struct message *ret, struc
 /*
  * The same for many messages at once: adds envelopes to *out until about `max` bytes.
  *  STREAM_MESSAGE: some were added, call again; the other results come when nothing was.  Much
- * faster than stream_next() where no tag and no end in time is given.
+ * faster than stream_next() where no tag, no filter and no end in time is given.
  */
 enum stream_result stream_render(struct stream *stream, size_t max, struct time_cache *cache,
                                  struct buf *out, struct error *err);

@@ -1,0 +1,275 @@
+#include "filter_libjq.h"
+
+#include "filter_module.h"
+#include "filter_problem.h"
+#include "jq_module.h"
+#include "pool/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ODD_TEXT_MAX 64 /* bytes of a value in an error */
+
+struct libjq_filter {
+    const struct jq_module *jq;
+    struct jq_program *program;
+    struct buf text;
+    struct buf repaired;
+    struct time_cache cache;
+};
+
+/* ---- what no filter may have ---- */
+
+static bool is_among(struct bytes name, const char *const names[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (bytes_equal(name, bytes_of(names[i])))
+            return true;
+    return false;
+}
+
+int words_refuse(const struct words *words, struct error *err)
+{
+    static const char *const names[] = {"env",
+                                        "import",
+                                        "include",
+                                        "module",
+                                        "input",
+                                        "inputs",
+                                        "debug",
+                                        "stderr",
+                                        "halt",
+                                        "halt_error",
+                                        "modulemeta",
+                                        "input_filename",
+                                        "input_line_number",
+                                        "get_search_list",
+                                        "get_jq_origin",
+                                        "get_prog_origin"};
+    static const char *const variables[] = {"ENV", "__prog_args"};
+
+    for (size_t i = 0; i < words->n; i++) {
+        struct bytes name = word_text(words, i);
+        bool variable = i > 0 && word_is(words, i - 1, WORD_SIGN, "$");
+
+        if (words->list[i].kind != WORD_NAME)
+            continue;
+        if (variable ? is_among(name, variables, sizeof variables / sizeof *variables)
+                     : is_among(name, names, sizeof names / sizeof *names))
+            return filter_problem(
+                err, words->text, words->list[i].at,
+                "%s%.*s is not for filters, which see the message and nothing else",
+                variable ? "$" : "", (int)name.n, name.p);
+        if (memchr(name.p, ':', name.n) != NULL)
+            return filter_problem(err, words->text, words->list[i].at,
+                                  "there are no modules in filters");
+    }
+    return 0;
+}
+
+/* ---- compiling ---- */
+
+static const struct jq_module *load(struct error *err)
+{
+    const struct jq_module *jq = module_load(JQ_MODULE_FILE, JQ_MODULE_SYMBOL, "libjq1", err);
+
+    if (jq != NULL && jq->version != JQ_MODULE_VERSION) {
+        fail(err, PLSM_ERROR_INTERNAL, JQ_MODULE_FILE " belongs to another version of plasmite");
+        fail_hint(err, "Install plasmite again.");
+        return NULL;
+    }
+    return jq;
+}
+
+static const char too_early[] = "syntax error, unexpected $end";
+
+static bool begins_with(const char *text, const char *beginning)
+{
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/* Could more words make a program of the first n?  Behind an open parenthesis they are not one yet, which is quick. */
+static bool could_go_on(const struct jq_module *jq, const struct words *words, size_t n)
+{
+    auto_buf struct buf part = BUF_INIT;
+    const struct word *last = &words->list[n - 1];
+    struct jq_program *program;
+    char why[64];
+
+    if (buf_add_char(&part, '(') < 0 || buf_add(&part, words->text.p, last->at + last->n) < 0 ||
+        buf_str(&part) == NULL)
+        return false;
+    program = jq->compile(part.p, why, sizeof why);
+    jq->release(program);
+    return program != NULL || begins_with(why, too_early);
+}
+
+/* jq tells the line; the word is the first that no program could have there. */
+static size_t first_wrong_word(const struct jq_module *jq, const struct words *words)
+{
+    size_t good = 0, bad = words->n;
+
+    while (bad - good > 1) {
+        size_t middle = good + (bad - good) / 2;
+
+        *(could_go_on(jq, words, middle) ? &good : &bad) = middle;
+    }
+    return bad - 1;
+}
+
+static int syntax_problem(const struct jq_module *jq, const struct words *words, const char *why,
+                          struct error *err)
+{
+    auto_buf struct buf wrong = BUF_INIT;
+    size_t i;
+
+    if (words->n == 0 || begins_with(why, too_early))
+        return filter_problem(err, words->text, words->text.n, "something is missing");
+    i = first_wrong_word(jq, words);
+    if (buf_add_bytes(&wrong, word_text(words, i)) < 0 || buf_str(&wrong) == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return filter_problem(err, words->text, words->list[i].at, "`%.40s` does not belong here",
+                          wrong.p);
+}
+
+/* "foo/1 is not defined", "$x is not defined" */
+static size_t place_of_undefined(const struct words *words, const char *why)
+{
+    bool variable = why[0] == '$';
+    struct bytes name = {why + variable, strcspn(why + variable, "/ ")};
+
+    for (size_t i = 0; i < words->n; i++)
+        if (words->list[i].kind == WORD_NAME && bytes_equal(word_text(words, i), name) &&
+            (i > 0 && word_is(words, i - 1, WORD_SIGN, "$")) == variable)
+            return words->list[i].at;
+    return FILTER_NOWHERE;
+}
+
+static int problem(const struct jq_module *jq, const struct words *words, const char *why,
+                   struct error *err)
+{
+    if (begins_with(why, "syntax error"))
+        return syntax_problem(jq, words, why, err);
+    return filter_problem(err, words->text, place_of_undefined(words, why), "%s", why);
+}
+
+int libjq_filter_new(const struct words *words, struct libjq_filter **ret, struct error *err)
+{
+    const struct jq_module *jq = load(err);
+    auto_buf struct buf text = BUF_INIT;
+    struct libjq_filter *filter;
+    char why[256];
+
+    if (jq == NULL)
+        return -1;
+    if (words->n > LIBJQ_WORDS_MAX)
+        return filter_problem(err, words->text, FILTER_NOWHERE,
+                              "it has %zu words, and jq takes %u at most", words->n,
+                              LIBJQ_WORDS_MAX);
+    filter = calloc(1, sizeof *filter);
+    if (filter == NULL || buf_add_bytes(&text, words->text) < 0 || buf_str(&text) == NULL) {
+        free(filter);
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    }
+    filter->jq = jq;
+    filter->program = jq->compile(text.p, why, sizeof why);
+    if (filter->program == NULL) {
+        free(filter);
+        return problem(jq, words, why, err);
+    }
+    *ret = filter;
+    return 0;
+}
+
+void libjq_filter_free(struct libjq_filter *filter)
+{
+    if (filter == NULL)
+        return;
+    filter->jq->release(filter->program);
+    buf_done(&filter->text);
+    buf_done(&filter->repaired);
+    free(filter);
+}
+
+/* ---- matching ---- */
+
+/* The 16 bits of the \uXXXX at p; 0 when there is none. */
+static unsigned escaped_code(const char *p, const char *end)
+{
+    char digits[5] = "";
+
+    if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+        return 0;
+    memcpy(digits, p + 2, 4);
+    return (unsigned)strtoul(digits, NULL, 16);
+}
+
+/* Bytes of the escape at p, and whether it is half a character. */
+static size_t escape_length(const char *p, const char *end, bool *ret_lone)
+{
+    unsigned code = escaped_code(p, end);
+
+    *ret_lone = false;
+    if (end - p < 6 || p[1] != 'u')
+        return end - p < 2 ? 1 : 2;
+    if (code < 0xd800 || code > 0xdfff)
+        return 6;
+    if (code < 0xdc00 && (escaped_code(p + 6, end) & 0xfc00) == 0xdc00)
+        return 12;
+    *ret_lone = true;
+    return 6;
+}
+
+/* jq takes no lone surrogates.  Those of the text become U+FFFD; *ret is what jq may see. */
+static int repair(struct libjq_filter *filter, struct bytes *ret)
+{
+    const struct bytes text = buf_bytes(&filter->text);
+    const char *p = text.p, *const end = text.p + text.n;
+    struct buf *out = &filter->repaired;
+
+    *ret = text;
+    if (memmem(p, text.n, "\\ud", 3) == NULL && memmem(p, text.n, "\\uD", 3) == NULL)
+        return 0;
+    buf_clear(out);
+    while (p < end) {
+        const char *escape = memchr(p, '\\', (size_t)(end - p));
+        size_t plain = (size_t)((escape != NULL ? escape : end) - p), n;
+        bool lone;
+
+        if (buf_add(out, p, plain) < 0)
+            return -1;
+        p += plain;
+        if (escape == NULL)
+            break;
+        n = escape_length(p, end, &lone);
+        if (lone ? buf_add_str(out, "\\ufffd") < 0 : buf_add(out, p, n) < 0)
+            return -1;
+        p += n;
+    }
+    *ret = buf_bytes(out);
+    return 0;
+}
+
+enum filter_result libjq_filter_match(struct libjq_filter *filter, const struct message *message,
+                                      struct buf *odd, struct error *err)
+{
+    char value[ODD_TEXT_MAX] = "";
+    struct bytes text;
+
+    buf_clear(&filter->text);
+    if (message_render(message, &filter->cache, &filter->text) == 0 && repair(filter, &text) == 0) {
+        switch (filter->jq->match(filter->program, text.p, text.n, value, sizeof value)) {
+        case JQ_NO:
+            return FILTER_NO;
+        case JQ_YES:
+            return FILTER_YES;
+        case JQ_ODD:
+            (void)buf_add_str(odd, value); /* then it is told without */
+            return FILTER_ODD;
+        case JQ_FAILED:
+            break;
+        }
+    }
+    fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return FILTER_FAILED;
+}

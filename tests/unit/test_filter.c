@@ -1,0 +1,453 @@
+/*
+ * Filters as their callers see them: what an expression says about a message, what is refused, where errors are.
+ */
+#include "pools.h"
+
+#include "pool/filter.h"
+#include "pool/json.h"
+#include "pool/stream.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LEN(array) (sizeof(array) / sizeof *(array))
+
+static struct filter *filter_of(const char *expression)
+{
+    struct error err = ERROR_INIT;
+    struct filter *filter = NULL;
+
+    if (filter_new(bytes_of(expression), &filter, &err) < 0)
+        fail_msg("%s: %s; %s; %s", expression, err.message, err.hint, err.cause);
+    return filter;
+}
+
+/* Number 7, tags a and b c, one second and 5 ns after 2023-11-14T22:13:20Z. */
+static enum filter_result match(struct filter *filter, const char *data, struct error *err)
+{
+    auto_buf struct buf compact = BUF_INIT;
+    struct message message = {
+        .seq = 7,
+        .time_ns = 1700000001000000005,
+        .tags = BYTES("\"a\",\"b c\""),
+    };
+
+    must(json_compact(bytes_of(data), &compact, NULL) == 0, "%s", data);
+    message.data = buf_bytes(&compact);
+    return filter_match(filter, &message, err);
+}
+
+static void says(const char *expression, const char *data, enum filter_result expected)
+{
+    auto_filter struct filter *filter = filter_of(expression);
+    struct error err = ERROR_INIT;
+    enum filter_result result = match(filter, data, &err);
+
+    if (result != expected)
+        fail_msg("%s on %s: %d instead of %d (%s; %s)", expression, data, (int)result,
+                 (int)expected, err.message, err.hint);
+}
+
+static void fails_with(const char *expression, const char *hint)
+{
+    struct error err = ERROR_INIT;
+    struct filter *filter = NULL;
+
+    if (filter_new(bytes_of(expression), &filter, &err) == 0) {
+        filter_free(filter);
+        fail_msg("%s is taken", expression);
+    }
+    assert_int_equal(err.kind, PLSM_ERROR_USAGE);
+    assert_string_equal(err.message, "invalid filter expression");
+    if (strstr(err.hint, hint) == NULL)
+        fail_msg("%s: `%s` is not in: %s", expression, hint, err.hint);
+    assert_non_null(strstr(err.hint, ".data.level == \"error\""));
+}
+
+/* ---- what a filter sees, and what it says ---- */
+
+static void a_filter__sees_the_whole_envelope(void **state)
+{
+    static const char *const true_ones[] = {
+        ".seq == 7",
+        ".time == \"2023-11-14T22:13:21.000000005Z\"",
+        ".meta == {\"tags\": [\"a\", \"b c\"]}",
+        ".meta.tags[]? == \"b c\"",
+        ".meta.tags | index(\"a\") != null",
+        ".data.level == \"error\" and .data.n > 4",
+        "keys == [\"data\", \"meta\", \"seq\", \"time\"]",
+        ".data[\"level\"] | test(\"^ERR\"; \"i\")",
+        "[.data.list[] | select(. > 1)] | length == 2",
+        "has(\"data\") and (has(\"x\") | not)",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(true_ones); i++)
+        says(true_ones[i], "{\"level\": \"error\", \"n\": 5, \"list\": [1, 2, 3]}", FILTER_YES);
+}
+
+static void outputs__are_looked_at_in_order(void **state)
+{
+    static const struct {
+        const char *expression;
+        enum filter_result result;
+    } cases[] = {
+        {"true",                     FILTER_YES},
+        {"false",                    FILTER_NO },
+        {"null",                     FILTER_NO },
+        {".data.missing",            FILTER_NO },
+        {"empty",                    FILTER_NO },
+        {"false, null, true, false", FILTER_YES},
+        {"true, 1",                  FILTER_ODD},
+        {"1, error(\"x\")",          FILTER_ODD},
+        {"error(\"x\"), 1",          FILTER_NO },
+        {"true, error(\"x\")",       FILTER_NO },
+        {".data.n.x.y == null",      FILTER_NO },
+        {".data[0]",                 FILTER_NO },
+        {".data",                    FILTER_ODD},
+        {"[]",                       FILTER_ODD},
+        {"\"true\"",                 FILTER_ODD},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++)
+        says(cases[i].expression, "{\"n\":5}", cases[i].result);
+}
+
+static void an_odd_output__is_shown(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data | .n + 1");
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(match(filter, "{\"n\":5}", &err), FILTER_ODD);
+    assert_int_equal(err.kind, PLSM_ERROR_USAGE);
+    assert_string_equal(err.message, "filter expression must yield booleans");
+    assert_non_null(strstr(err.hint, "`.data | .n + 1` gave 6."));
+    assert_int_equal(match(filter, "{\"n\":\"x\"}", &err), FILTER_NO);
+    assert_int_equal(match(filter, "{\"n\":null}", &err), FILTER_ODD);
+}
+
+static void a_filter__is_used_again_after_errors(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data.n | tonumber | . % 2 == 0");
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(match(filter, "{\"n\":\"x\"}", NULL), FILTER_NO);
+        assert_int_equal(match(filter, "{\"n\":4}", NULL), FILTER_YES);
+        assert_int_equal(match(filter, "{\"n\":5}", NULL), FILTER_NO);
+    }
+}
+
+static void data_at_its_limits__is_seen(void **state)
+{
+    auto_buf struct buf deep = BUF_INIT;
+
+    (void)state;
+    says(".data.s == \"\\ufffd\\ufffd\"", "{\"s\":\"\\uDC00\\ud800\"}", FILTER_YES);
+    says(".data.s == \"\\ufffd!\\ufffd\"", "{\"s\":\"\\ud800!\\uDFFF\"}", FILTER_YES);
+    says(".data.s == \"\\\\ud800\\ud83d\\ude00\"", "{\"s\":\"\\\\ud800\\uD83D\\uDE00\"}",
+         FILTER_YES);
+    says(".data.n > 1e300", "{\"n\":1e400}", FILTER_YES);
+    says(".data.n < -1e300", "{\"n\":-1e400}", FILTER_YES);
+    says(".data.n == 0", "{\"n\":-0}", FILTER_YES);
+    says(".data.k == 2", "{\"k\":1,\"k\":2}", FILTER_YES);
+    says(".data[\"\"] == \"a\\u0000b\"", "{\"\":\"a\\u0000b\"}", FILTER_YES);
+    must(buf_add_str(&deep, "{\"d\":") == 0, "no memory");
+    for (int i = 0; i < 119; i++)
+        must(buf_add_char(&deep, '[') == 0, "no memory");
+    for (int i = 0; i < 119; i++)
+        must(buf_add_char(&deep, ']') == 0, "no memory");
+    must(buf_add_str(&deep, "}") == 0, "no memory");
+    says("[.data.d | recurse(.[]?)] | length == 119", buf_str(&deep), FILTER_YES);
+}
+
+/* The processor cannot divide these two; jq 1.6 would die of it. */
+static void the_lowest_integer__may_be_divided(void **state)
+{
+    (void)state;
+    says(".data.n % -1 == 0", "{\"n\":-9223372036854775808}", FILTER_YES);
+    says(".data.n % .data.m == 0", "{\"n\":-9223372036854775808,\"m\":-1.5}", FILTER_YES);
+    says("7 % 4 == 3 and -7 % 4 == -3 and 7 % -4 == 3", "{}", FILTER_YES);
+    says(".data.n %= 4 | .data.n == 3", "{\"n\":7}", FILTER_YES);
+}
+
+/* ---- errors ---- */
+
+static void what_does_not_compile__is_pointed_at(void **state)
+{
+    static const struct {
+        const char *expression, *hint;
+    } cases[] = {
+        {"",                                "it is empty"                                                 },
+        {"not valid jq",                    "`not valid jq`, at character 5: `valid` does not belong here"},
+        {".data.level = = \"x\"",           ", at character 15: `=` does not belong here"                 },
+        {".data.level ==",                  ", at its end: something is missing"                          },
+        {".data | foo(.x)",                 ", at character 9: foo/1 is not defined"                      },
+        {"\"\xc3\xa4\" == .data.foo | foo", ", at character 20: foo/0 is not defined"                     },
+        {".data.x == $y",                   ", at character 13: $y is not defined"                        },
+        {".a | $x == \"x\", x",             "$x is not defined"                                           },
+        {".data)",                          ", at character 6: there is nothing that this closes"         },
+        {"(.data.x == [1, 2)",              ", at character 13: what opens here is not closed"            },
+        {"if .data then true",              ", at character 1: what opens here is not closed"             },
+        {".data.x end",                     ", at character 9: there is no `if` for this `end`"           },
+        {".data.s == \"x",                  ", at character 12: the string that begins here has no end"   },
+        {"\"\\(1 + ]\"",                    "what opens here is not closed"                               },
+        {".data.x \xe2\x89\xa0 1",          ", at character 9: this character has no meaning here"        },
+        {".data.x == 1\n  and and",         ", at character 20: `and` does not belong here"               },
+        {"\"\\x\"",                         "Invalid escape"                                              },
+        {"1 / 0",                           "Division by zero"                                            },
+        {"\xff",                            "it is not UTF-8"                                             },
+        {"# nothing\n .x .y z",             ", at character 18: `z` does not belong here"                 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++)
+        fails_with(cases[i].expression, cases[i].hint);
+}
+
+static void what_is_long_or_deep__is_refused(void **state)
+{
+    static const struct {
+        const char *piece;
+        size_t times;
+        const char *end, *hint;
+    } cases[] = {
+        {"(",                   60000, "",  "nest too deeply"        },
+        {"[",                   60000, "",  "nest too deeply"        },
+        {"\"\\(",               20000, "",  "nest too deeply"        },
+        {"if . then ",          6000,  "",  "nest too deeply"        },
+        {"{a:",                 20000, "",  "nest too deeply"        },
+        {"reduce . as $x (0; ", 3000,  "",  "nest too deeply"        },
+        {".+",                  32000, ".", "words"                  },
+        {".data.x,",            9000,  ".", "longer than 65536 bytes"},
+        {"try ",                9000,  ".", "words"                  },
+        {" ",                   65537, "",  "longer than 65536 bytes"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++) {
+        auto_buf struct buf text = BUF_INIT;
+
+        for (size_t k = 0; k < cases[i].times; k++)
+            must(buf_add_str(&text, cases[i].piece) == 0, "no memory");
+        must(buf_add_str(&text, cases[i].end) == 0, "no memory");
+        fails_with(buf_str(&text), cases[i].hint);
+    }
+}
+
+static void a_nul_byte__does_not_hide_the_rest(void **state)
+{
+    struct filter *filter;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(filter_new(BYTES("true\0 | env"), &filter, &err), -1);
+    assert_int_equal(err.kind, PLSM_ERROR_USAGE);
+}
+
+/* ---- what no filter may have ---- */
+
+static void other_worlds__are_refused_however_spelt(void **state)
+{
+    static const char *const refused[] = {
+        "env",
+        "env.HOME == \"/root\"",
+        "(env|length) > 0",
+        ".data.x==env",
+        "[env]",
+        "{a:env}",
+        "{\"a\":env}",
+        "{(env|\"x\"):1}",
+        "{a:(1,env,2)}",
+        "{a:[1,env]}",
+        "{a: if . then 1, env, 2 else 3 end}",
+        "\"\\(env)\" == \"x\"",
+        "\"a\\(\"b\\(env)c\")d\" == \"x\"",
+        "@base64 \"\\(env)\" == \"x\"",
+        "#env\nenv",
+        "# \\\nenv",
+        ".data|env",
+        "$ENV.HOME == \"x\"",
+        "$ ENV|length > 0",
+        "$\t#x\nENV|length > 0",
+        "{$ENV}|length > 0",
+        "\"\\($ENV)\" == \"\"",
+        ". as $ENV | true",
+        "$__prog_args",
+        "input",
+        "[inputs]",
+        "try input catch .",
+        "debug",
+        ".data|debug|true",
+        "stderr",
+        "halt",
+        "halt_error",
+        "\"x\"|halt_error(1)",
+        "input_filename",
+        "input_line_number",
+        "get_search_list",
+        "get_jq_origin",
+        "get_prog_origin",
+        "modulemeta",
+        "import \"a\" as a; true",
+        "include \"a\"; true",
+        "module {}; true",
+        "def input: true; input",
+        "def f(env): true; f(1)",
+        "reduce env as $x (0; 1)",
+        "path(env)",
+        ".[env]?",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(refused); i++)
+        fails_with(refused[i], "for filters");
+}
+
+static void names_that_only_look_like_them__are_taken(void **state)
+{
+    static const char *const taken[] = {
+        ".data.env == 1",
+        ".data | .env == 1",
+        ".data[\"env\"] == 1",
+        ".data.\"env\" == 1",
+        ".data | {env} | .env == 1",
+        "{env: 1, input: 2} | .env + .input == 3",
+        "{a: 1, env : 2} | .env == 2",
+        "{\"x\": 1, import: 2} | .import == 2",
+        "1 as $env | $env == 1",
+        "\"env\" == \"env\" # env",
+        "\"\\\\(env)\" != \"x\"",
+        ". as {data: {env: $x}} | $x == 1",
+        "def environment: true; environment",
+        "{if: 1} | .if == 1 and (if true then true else false end)",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(taken); i++)
+        says(taken[i], "{\"env\": 1}", FILTER_YES);
+}
+
+static void the_home_of_jq__is_not_read(void **state)
+{
+    const char *before = getenv("HOME");
+    auto_buf struct buf path = BUF_INIT;
+
+    (void)state;
+    file_write(scratch_path(".jq"), "def length: true; def mine: true;",
+               strlen("def length: true; def mine: true;"));
+    assert_int_equal(setenv("HOME", scratch_dir(), 1), 0);
+    fails_with("mine", "mine/0 is not defined");
+    says("[1] | length == 1 and (length | type) == \"number\"", "{}", FILTER_YES);
+    assert_string_equal(getenv("HOME"), scratch_dir());
+    if (before != NULL)
+        assert_int_equal(setenv("HOME", before, 1), 0);
+}
+
+/* ---- filters of a stream ---- */
+
+static struct pool *numbers(uint64_t n)
+{
+    const char *path = scratch_path("numbers.plasmite");
+    struct pool *pool;
+
+    (void)unlink(path);
+    pool_must_create(path, 65536, POOL_INDEX_AUTO);
+    pool = pool_must_open(path, POOL_READ_WRITE);
+    for (uint64_t i = 1; i <= n; i++) {
+        auto_buf struct buf data = BUF_INIT;
+        struct payload payload;
+        struct error err = ERROR_INIT;
+
+        must(buf_printf(&data, "{\"n\":%d}", (int)i) == 0, "no memory");
+        payload = payload_make((struct bytes){0}, 0, buf_bytes(&data));
+        must(pool_append(pool, &payload, 1, 0, NULL, &err) == 0, "%s", err.message);
+    }
+    return pool;
+}
+
+static void gives(struct stream *stream, const uint64_t *seqs, size_t n, enum stream_result end)
+{
+    struct error err = ERROR_INIT;
+    struct message message;
+
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(stream_next(stream, &message, &err), STREAM_MESSAGE);
+        assert_int_equal(message.seq, seqs[i]);
+    }
+    assert_int_equal(stream_next(stream, &message, &err), end);
+}
+
+static void a_stream__counts_its_tail_in_matches(void **state)
+{
+    auto_pool struct pool *pool = numbers(20);
+    auto_filter struct filter *threes = filter_of(".data.n % 3 == 0"),
+                              *large = filter_of(".data.n < 17");
+    struct filter *const both[] = {threes, large};
+    struct stream_options options = {
+        .start = STREAM_TAIL, .tail = 3, .finite = true, .filters = both, .n_filters = 2};
+    struct stream *stream;
+    struct error err = ERROR_INIT;
+    auto_buf struct buf out = BUF_INIT;
+    struct time_cache cache = {0};
+
+    (void)state;
+    assert_int_equal(stream_open(pool, &options, &stream, &err), 0);
+    gives(stream, (const uint64_t[]){9, 12, 15}, 3, STREAM_DONE);
+    stream_close(stream);
+    assert_int_equal(stream_open(pool, &options, &stream, &err), 0);
+    assert_int_equal(stream_render(stream, 1 << 20, &cache, &out, &err), STREAM_MESSAGE);
+    assert_int_equal(stream_render(stream, 1 << 20, &cache, &out, &err), STREAM_DONE);
+    assert_int_equal(strncmp(buf_str(&out), "{\"seq\":9,", 9), 0);
+    assert_non_null(strstr(out.p, "\n{\"seq\":12,"));
+    stream_close(stream);
+}
+
+static void a_stream__ends_at_an_odd_output(void **state)
+{
+    auto_pool struct pool *pool = numbers(5);
+    auto_filter struct filter *odd = filter_of("if .data.n == 3 then .data.n else true end");
+    struct stream_options options = {
+        .start = STREAM_ALL, .finite = true, .filters = &odd, .n_filters = 1};
+    auto_stream struct stream *stream = NULL;
+    struct error err = ERROR_INIT;
+    struct message message;
+
+    (void)state;
+    assert_int_equal(stream_open(pool, &options, &stream, &err), 0);
+    gives(stream, (const uint64_t[]){1, 2}, 2, STREAM_FAILED);
+    options.start = STREAM_TAIL;
+    options.tail = 1;
+    assert_int_equal(stream_open(pool, &options, &(struct stream *){NULL}, &err), -1);
+    assert_string_equal(err.message, "filter expression must yield booleans");
+    assert_int_equal(err.seq, 3);
+    assert_int_equal(stream_next(stream, &message, &err), STREAM_MESSAGE);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_filter__sees_the_whole_envelope),
+        cmocka_unit_test(outputs__are_looked_at_in_order),
+        cmocka_unit_test(an_odd_output__is_shown),
+        cmocka_unit_test(a_filter__is_used_again_after_errors),
+        cmocka_unit_test(data_at_its_limits__is_seen),
+        cmocka_unit_test(the_lowest_integer__may_be_divided),
+        cmocka_unit_test(what_does_not_compile__is_pointed_at),
+        cmocka_unit_test(what_is_long_or_deep__is_refused),
+        cmocka_unit_test(a_nul_byte__does_not_hide_the_rest),
+        cmocka_unit_test(other_worlds__are_refused_however_spelt),
+        cmocka_unit_test(names_that_only_look_like_them__are_taken),
+        cmocka_unit_test(the_home_of_jq__is_not_read),
+        cmocka_unit_test(a_stream__counts_its_tail_in_matches),
+        cmocka_unit_test(a_stream__ends_at_an_odd_output),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
