@@ -10,7 +10,7 @@ struct delete_options {
 
 #define OPTIONS struct delete_options
 static const struct option_spec options[] = {
-    ARG("NAME...", names, "names or paths of the pools"),
+    ARG("POOL...", names, "names or paths of the pools"),
     OPT_END,
 };
 
@@ -131,7 +131,7 @@ static int run(const void *values, void *program)
 const struct command_spec cmd_pool_delete = {
     .name = "delete",
     .summary = "Delete one or more pools",
-    .usage = "[OPTIONS] <NAME>...",
+    .usage = "[OPTIONS] <POOL>...",
     .options = options,
     .values_size = sizeof(struct delete_options),
     .run = run,

@@ -10,7 +10,7 @@ struct info_options {
 
 #define OPTIONS struct info_options
 static const struct option_spec options[] = {
-    ARG("NAME", pool, "name or path of the pool"),
+    ARG("POOL", pool, "name or path of the pool"),
     OPT_END,
 };
 
@@ -144,7 +144,7 @@ static int run(const void *values, void *program)
 const struct command_spec cmd_pool_info = {
     .name = "info",
     .summary = "Show size, bounds and use of a pool",
-    .usage = "[OPTIONS] <NAME>",
+    .usage = "[OPTIONS] <POOL>",
     .options = options,
     .values_size = sizeof(struct info_options),
     .run = run,

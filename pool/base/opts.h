@@ -97,6 +97,7 @@ struct command_spec {
 };
 
 #define OPTS_DEPTH_MAX 4
+#define OPTS_HELP_SUMMARY "Explain a command" /* of `help`, which has no row */
 
 enum opts_outcome {
     OPTS_RUN,
