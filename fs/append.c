@@ -1,14 +1,14 @@
 /*
- * `append`: JSON in, messages out; receipts back where the file is open for both.
+ * `append` and `lines`: text in, messages out; receipts back where `append` is open for both.
  *
- * Each open file has its own intake (pool/intake.h), so that values may span writes and never mix with those of another
+ * Each open file has its own framing, so that values and lines may span writes and never mix with those of another
  * writer.  What one write() completes goes to the engine as a batch.  The loop only tries the pool's lock; when that
  * is busy the request goes to the pool's queue, and so does every later one until the queue is empty: order is kept, and
- * an intake is used by one thread at a time, the loop or the worker that drains the queue.
+ * a framing is used by one thread at a time, the loop or the worker that drains the queue.
  */
 #include "base/units.h"
+#include "framing.h"
 #include "handle.h"
-#include "pool/intake.h"
 #include "status.h"
 #include "waiters.h"
 #include "work.h"
@@ -25,7 +25,6 @@
 #define BUSY_NAP_NS (200 * NS_PER_US) /* between tries of a worker */
 #define RECEIPTS_MAX 1024             /* of one open file; the oldest are dropped */
 #define RECEIPT_BYTES_MAX (1024 * 1024)
-#define SHRINK_MIN (1024 * 1024)      /* bytes: an intake that held this much is made anew when it is empty */
 
 struct receipt_line {
     struct receipt_line *next;
@@ -35,13 +34,11 @@ struct receipt_line {
 
 struct writer {
     struct handle handle;
-    struct intake *in;
-    bool recognise;      /* messages are copied as messages */
-    bool sync;           /* O_SYNC or O_DSYNC: on disk before write() returns */
-    bool readable;       /* O_RDWR: receipts */
-    size_t peak;         /* most the intake ever held */
-    atomic_size_t held;  /* bytes of unfinished text; FLUSH looks */
-    atomic_bool told;    /* a close has reported the text that is unfinished now */
+    struct framing framing;
+    bool sync;          /* O_SYNC or O_DSYNC: on disk before write() returns */
+    bool readable;      /* O_RDWR: receipts */
+    atomic_size_t held; /* bytes of unfinished text; FLUSH looks */
+    atomic_bool told;   /* a close has reported the text that is unfinished now */
 
     pthread_mutex_t lock; /* for what follows */
     struct receipt_line *first, **last;
@@ -49,21 +46,23 @@ struct writer {
     struct fuse_pollhandle *ph;
 };
 
-/* One write(), from its arrival to its answer. */
+/* One write(), from its arrival to its answer; or the end of the file, which may complete a line. */
 struct write_job {
     struct write_job *next;
     struct writer *writer;
-    fuse_req_t req;
+    fuse_req_t req; /* NULL: nobody waits for an answer */
     const char *p;
-    size_t n, at;       /* of which `at` bytes went into the intake */
-    size_t good;        /* committed up to here */
-    size_t complete;    /* and complete in the intake up to here */
-    int status;         /* errno of what stopped it */
-    bool started;       /* `fresh` is known */
-    bool fresh;         /* began between values: it can be repeated as if nothing had happened */
+    size_t n, at;    /* of which `at` bytes went into the framing */
+    bool end;        /* no more will come */
+    size_t good;     /* committed up to here */
+    size_t complete; /* and complete in the framing up to here */
+    int status;      /* errno of what stopped it */
+    bool stored;     /* something was committed */
+    bool started;    /* `fresh` is known */
+    bool fresh;      /* began between values: it can be repeated as if nothing had happened */
     bool nonblock;
     uint64_t deadline_ns;
-    char data[];        /* of a queued one */
+    char data[]; /* of a queued one */
 };
 
 /* The drain of a pool's queue. */
@@ -136,9 +135,8 @@ static void add_receipts(struct writer *w, const struct payload *payloads, size_
         return;
     pthread_mutex_lock(&w->lock);
     for (size_t i = n > RECEIPTS_MAX ? n - RECEIPTS_MAX : 0; i < n; i++) {
-        struct message message = {.seq = receipt->first_seq + i,
-                                  .time_ns = receipt->time_ns,
-                                  .tags = payloads[i].tags};
+        struct message message = {
+            .seq = receipt->first_seq + i, .time_ns = receipt->time_ns, .tags = payloads[i].tags};
 
         buf_clear(&text);
         if (message_receipt(&message, &cache, &text) == 0)
@@ -196,25 +194,11 @@ static void writer_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle
         fuse_pollhandle_destroy(replaced);
 }
 
-/* --- the intake --- */
+/* --- the framing --- */
 
-static int new_intake(struct writer *w, struct error *err)
+static char last_byte(const struct write_job *job)
 {
-    const struct lens *lens = w->handle.node->place.lens;
-
-    w->peak = 0;
-    return intake_new(buf_bytes(&lens->encoded), lens->tags_raw,
-                      pool_message_max(pool_of(w)->pool), w->recognise ? INTAKE_RECOGNISE : 0,
-                      &w->in, err);
-}
-
-/* Whatever comes next is the inside of something broken.  A control character is wrong anywhere. */
-static void spoil(struct writer *w)
-{
-    size_t used;
-
-    intake_reset(w->in);
-    (void)intake_push(w->in, "\1", 1, &used, NULL, NULL);
+    return job->n > 0 ? job->p[job->n - 1] : '\n';
 }
 
 /* Forgets what was complete but is not going to be stored. */
@@ -222,20 +206,18 @@ static void give_up(struct write_job *job)
 {
     struct writer *w = job->writer;
 
-    intake_taken(w->in);
+    framing_taken(&w->framing);
     if (job->fresh || job->good > 0)
-        intake_reset(w->in); /* the program repeats it from a place where a value begins */
+        framing_reset(&w->framing); /* the program repeats it from a place where a value begins */
     else
-        spoil(w);
+        framing_spoil(&w->framing, last_byte(job));
 }
 
-/* Counts what the intake holds now; false when the mount holds too much. */
+/* Counts what the framing holds now; false when the mount holds too much. */
 static bool count_held(struct writer *w)
 {
-    size_t before = atomic_load(&w->held), now = intake_held(w->in);
+    size_t before = atomic_load(&w->held), now = framing_held(&w->framing);
 
-    if (now > w->peak)
-        w->peak = now;
     if (now > before && !mount_hold(w->handle.m, now - before))
         return false;
     if (now < before)
@@ -248,25 +230,8 @@ static bool count_held(struct writer *w)
 
 static void settle(struct writer *w)
 {
-    struct intake *old = w->in;
-
     (void)count_held(w); /* it can only be less than what was counted or refused */
-    if (w->peak < SHRINK_MIN || intake_held(old) > 0 || intake_skipping(old))
-        return;
-    if (new_intake(w, NULL) == 0)
-        intake_free(old);
-    else
-        w->in = old;
-}
-
-/* Remembers how the refused text ended: a newline there begins the line on which to resume. */
-static void skip_refused(struct write_job *job)
-{
-    size_t used;
-
-    if (job->at < job->n)
-        (void)intake_push(job->writer->in, job->p + job->n - 1, 1, &used, NULL, NULL);
-    job->at = job->n;
+    framing_shrink(&w->framing);
 }
 
 /* Stores what is complete.  False when the lock is busy: then nothing has changed. */
@@ -276,14 +241,15 @@ static bool commit(struct write_job *job, enum append_flags flags)
     struct error err = ERROR_INIT;
     struct receipt receipt = {0};
     size_t n;
-    const struct payload *payloads = intake_payloads(w->in, &n);
+    const struct payload *payloads = intake_payloads(w->framing.in, &n);
 
     if (n == 0)
         return true;
     if (pool_append(pool_of(w)->pool, payloads, n, flags, &receipt, &err) == 0) {
         add_receipts(w, payloads, n, &receipt);
-        intake_taken(w->in);
+        framing_taken(&w->framing);
         job->good = job->complete;
+        job->stored = true;
         return true;
     }
     if (err.kind == PLSM_ERROR_BUSY && (flags & APPEND_TRY) != 0)
@@ -294,15 +260,20 @@ static bool commit(struct write_job *job, enum append_flags flags)
     return true;
 }
 
-/* Puts the next piece into the intake; an error of it becomes the job's. */
+/* Puts the next piece into the framing; an error of it becomes the job's. */
 static void push(struct write_job *job)
 {
     struct writer *w = job->writer;
     struct error err = ERROR_INIT;
-    size_t used, end;
-    enum intake_status status =
-        intake_push(w->in, job->p + job->at, job->n - job->at, &used, &end, &err);
+    size_t used = 0, end = 0;
+    enum intake_status status;
 
+    if (job->at < job->n) {
+        status = framing_push(&w->framing, job->p + job->at, job->n - job->at, &used, &end, &err);
+    } else {
+        status = framing_end(&w->framing, &err);
+        job->end = false;
+    }
     if (end > 0) {
         job->complete = job->at + end;
         atomic_store(&w->told, false); /* what is unfinished from now on is another text */
@@ -317,14 +288,15 @@ static void push(struct write_job *job)
 /* What a refused message leaves behind, once everything before it is stored. */
 static void refuse(struct write_job *job)
 {
-    struct writer *w = job->writer;
+    struct framing *f = &job->writer->framing;
 
     if (job->good > 0)
-        intake_reset(w->in); /* a short count: the program comes again with the bad one in front */
-    else if (intake_skipping(w->in))
-        skip_refused(job);
-    else
-        spoil(w);
+        framing_reset(f); /* a short count: the program comes again with the bad one in front */
+    else if (!framing_skipping(f))
+        framing_spoil(f, last_byte(job));
+    else if (job->at < job->n)
+        framing_skip(f, last_byte(job)); /* a newline there begins the line on which to resume */
+    job->at = job->n;
 }
 
 /* Works on a write until it can be answered; false when the pool's lock is busy. */
@@ -333,7 +305,7 @@ static bool run(struct write_job *job, enum append_flags flags)
     struct writer *w = job->writer;
 
     if (!job->started)
-        job->fresh = !intake_skipping(w->in) && intake_held(w->in) == 0;
+        job->fresh = !framing_skipping(&w->framing) && framing_held(&w->framing) == 0;
     job->started = true;
     for (;;) {
         int failed = job->status;
@@ -346,30 +318,36 @@ static bool run(struct write_job *job, enum append_flags flags)
             refuse(job);
             break;
         }
-        if (job->at == job->n)
+        if (job->at == job->n && !job->end)
             break;
         push(job);
     }
     /* Nothing may be lost in silence: a write that had no place to resume is refused too. */
-    if (job->status == 0 && intake_skipping(w->in))
-        job->status = EBADMSG;
+    if (job->status == 0 && framing_skipping(&w->framing))
+        job->status = w->framing.kind == FRAMING_LINES ? EMSGSIZE : EBADMSG;
     settle(w);
     return true;
 }
 
-/* Answers, and serves those who waited for what was stored. */
-static void answer(struct write_job *job)
+static void reply(const struct write_job *job)
 {
-    struct writer *w = job->writer;
-    bool stored = job->good > 0;
-
+    if (job->req == NULL)
+        return; /* the file is closed */
     if (job->status == 0)
         fuse_reply_write(job->req, job->n);
     else if (job->good > 0)
         fuse_reply_write(job->req, job->good);
     else
         fuse_reply_err(job->req, job->status);
-    if (stored)
+}
+
+/* Answers, and serves those who waited for what was stored. */
+static void answer(struct write_job *job)
+{
+    struct writer *w = job->writer;
+
+    reply(job);
+    if (job->stored)
         waiters_kick(w->handle.m, pool_of(w));
 }
 
@@ -444,11 +422,13 @@ static void enqueue(const struct write_job *job)
     if (queued == NULL || drain == NULL) {
         free(queued);
         free(drain);
-        fuse_reply_err(job->req, ENOMEM);
+        if (job->req != NULL)
+            fuse_reply_err(job->req, ENOMEM);
         return;
     }
     *queued = *job;
-    memcpy(queued->data, job->p, job->n);
+    if (job->n > 0)
+        memcpy(queued->data, job->p, job->n);
     queued->p = queued->data;
     queued->next = NULL;
     handle_ref(&w->handle);
@@ -501,7 +481,8 @@ static void writer_write(fuse_req_t req, struct handle *h, const char *p, size_t
 static void writer_flush(fuse_req_t req, struct handle *h)
 {
     struct writer *w = (struct writer *)h;
-    bool unfinished = atomic_load(&w->held) > 0 && !atomic_exchange(&w->told, true);
+    bool unfinished = w->framing.kind != FRAMING_LINES && atomic_load(&w->held) > 0 &&
+                      !atomic_exchange(&w->told, true);
 
     fuse_reply_err(req, unfinished ? EBADMSG : 0);
 }
@@ -535,6 +516,21 @@ static void writer_fsync(fuse_req_t req, struct handle *h)
     workers_submit(h->m->workers, &job->work);
 }
 
+/* The last close: a line without a newline is taken, as a message that nobody waits for. */
+static void writer_release(struct handle *h)
+{
+    struct writer *w = (struct writer *)h;
+    struct write_job job = {
+        .writer = w, .end = true, .deadline_ns = clock_mono_ns() + BUSY_LIMIT_NS};
+
+    if (w->framing.kind != FRAMING_LINES)
+        return;
+    if (w->sync || queue_in_use(pool_of(w)) || !run(&job, APPEND_TRY))
+        enqueue(&job);
+    else
+        answer(&job);
+}
+
 static void writer_destroy(struct handle *h)
 {
     struct writer *w = (struct writer *)h;
@@ -548,7 +544,7 @@ static void writer_destroy(struct handle *h)
     if (w->ph != NULL)
         fuse_pollhandle_destroy(w->ph);
     mount_unhold(h->m, atomic_load(&w->held));
-    intake_free(w->in);
+    framing_done(&w->framing);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }
@@ -559,8 +555,16 @@ static const struct handle_ops writer_ops = {
     .flush = writer_flush,
     .fsync = writer_fsync,
     .poll = writer_poll,
+    .release = writer_release,
     .destroy = writer_destroy,
 };
+
+static enum framing_kind framing_of(const struct place *place)
+{
+    if (place->kind == PLACE_LINES)
+        return FRAMING_LINES;
+    return place->lens->data ? FRAMING_DATA : FRAMING_JSON;
+}
 
 int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
                 uint32_t *open_flags)
@@ -576,10 +580,10 @@ int append_open(struct mount *m, struct node *node, int flags, struct handle **r
     handle_init(&w->handle, &writer_ops, m, node);
     pthread_mutex_init(&w->lock, NULL);
     w->last = &w->first;
-    w->recognise = !node->place.lens->data;
     w->sync = (flags & (O_SYNC | O_DSYNC)) != 0;
-    w->readable = (flags & O_ACCMODE) == O_RDWR;
-    if (new_intake(w, &err) < 0) {
+    w->readable = (flags & O_ACCMODE) == O_RDWR && node->place.kind == PLACE_APPEND;
+    if (framing_init(&w->framing, framing_of(&node->place), node->place.lens,
+                     pool_message_max(node->pool->pool), &err) < 0) {
         handle_unref(&w->handle);
         return status_errno(&err, DOOR_WRITER);
     }

@@ -33,6 +33,7 @@ static mode_t mode_of(const struct place *place, mode_t mode)
     case PLACE_LINK:
         return 0777;
     case PLACE_APPEND:
+    case PLACE_LINES:
         return mode & 0666;
     case PLACE_SIZE:
         return mode & 0600;
@@ -115,6 +116,7 @@ double entry_timeout(const struct node *node)
     case PLACE_SYSTEM:
     case PLACE_PARAM:
     case PLACE_APPEND:
+    case PLACE_LINES:
     case PLACE_LINK:
         return CONSTANT;
     default:

@@ -318,7 +318,7 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
         (void)mpool_alive(node->pool); /* marks it when it is gone */
         return status_errno(&err, DOOR_WRITER);
     }
-    if (node->place.kind == PLACE_APPEND)
+    if (node->place.kind == PLACE_APPEND || node->place.kind == PLACE_LINES)
         return append_open(m, node, flags, ret, open_flags);
     if (writes && node->place.kind == PLACE_SIZE)
         return control_open(m, node, ret, open_flags);

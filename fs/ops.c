@@ -133,7 +133,7 @@ static int change(const struct node *node, const struct stat *attr, int to_set)
 
     if (node->place.kind == PLACE_VIEW && node->place.depth == 0)
         return (to_set & times) != 0 ? EPERM : change_pool(node->pool, attr, to_set);
-    if (node->place.kind == PLACE_APPEND || node->place.kind == PLACE_SIZE)
+    if (path_is_written(&node->place))
         return change_written(to_set);
     return (to_set & FUSE_SET_ATTR_SIZE) != 0 ? EACCES : EPERM;
 }

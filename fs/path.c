@@ -11,11 +11,12 @@ enum where {
     IN_ROOT = 1 << 0,
     IN_SYSTEM = 1 << 1,
     IN_POOL = 1 << 2,  /* the pool directory itself */
-    IN_VIEW = 1 << 3,  /* under modifiers, none of them live */
-    IN_LIVE = 1 << 4,  /* under modifiers with live */
-    IN_PARAM = 1 << 5,
+    IN_TAGS = 1 << 3,  /* under tags alone */
+    IN_DATA = 1 << 4,  /* under data, and perhaps tags */
+    IN_LIVE = 1 << 5,  /* under modifiers with live */
+    IN_PARAM = 1 << 6,
 };
-#define IN_FINITE (IN_POOL | IN_VIEW)
+#define IN_FINITE (IN_POOL | IN_TAGS | IN_DATA)
 #define IN_VIEWS (IN_FINITE | IN_LIVE)
 
 enum modifier { MODIFY_NONE, MODIFY_DATA, MODIFY_LIVE };
@@ -35,6 +36,7 @@ static const struct row {
     {".plasmite", IN_ROOT, IN_ROOT, PLACE_SYSTEM},
     {"version", IN_SYSTEM, IN_SYSTEM, PLACE_VERSION},
     {"append", IN_FINITE, IN_FINITE, PLACE_APPEND},
+    {"lines", IN_POOL | IN_TAGS, IN_POOL | IN_TAGS, PLACE_LINES},
     {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST},
     {"all", IN_VIEWS, IN_VIEWS, PLACE_LINK, .link = "from/1"},
     {"follow", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/last/0", .link_live = true},
@@ -69,7 +71,9 @@ static unsigned where_is(const struct place *dir)
     default:
         if (dir->live)
             return IN_LIVE;
-        return dir->depth == 0 ? IN_POOL : IN_VIEW;
+        if (dir->lens->data)
+            return IN_DATA;
+        return dir->depth == 0 ? IN_POOL : IN_TAGS;
     }
 }
 
@@ -297,6 +301,11 @@ bool path_is_stream(const struct place *place)
     default:
         return false;
     }
+}
+
+bool path_is_written(const struct place *place)
+{
+    return place->kind == PLACE_APPEND || place->kind == PLACE_LINES || place->kind == PLACE_SIZE;
 }
 
 bool path_negative_cached(const struct place *dir, const char *name)

@@ -21,6 +21,7 @@ enum place_kind {
     PLACE_VIEW,   /* a pool, or a pool under modifiers */
     PLACE_PARAM,  /* last/ since/ from/ seq/ tag/: names below are arguments */
     PLACE_APPEND,
+    PLACE_LINES,
     PLACE_INFO,
     PLACE_SIZE,
     PLACE_LINK,  /* all, follow, next */
@@ -63,6 +64,8 @@ void path_done(struct place *place);
 /* Is a directory / blocks when read / has a fixed content while the mount lives? */
 bool path_is_dir(const struct place *place);
 bool path_is_stream(const struct place *place);
+/* Is there to be written to? */
+bool path_is_written(const struct place *place);
 
 /* May a missing name here be remembered for a second?  Not where names are arguments or pools. */
 bool path_negative_cached(const struct place *dir, const char *name);

@@ -21,6 +21,8 @@ static const char pool_text[] =
     "                      the end is refused by close(), which a shell's echo does not look at.\n"
     "                      Opened for reading and writing it gives a receipt for each message.\n"
     "                      Whole messages are copied as messages.\n"
+    "    lines             write plain text here: each line becomes the message {\"line\":\"...\"}\n"
+    "                      (make 2>&1 | tee lines)\n"
     "    tail  all         the last ten messages; all that are kept\n"
     "    last/N            the last N\n"
     "    from/SEQ seq/N    from that number on; exactly that one\n"
