@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "ingest.h"
+#include "progress.h"
 #include "render.h"
 #include "target.h"
 
@@ -23,7 +24,10 @@ struct feed_options {
     bool as_data;
     bool echo;
     const char *durability;
+    const char *in;
     const char *errors;
+    struct opt_u64 retry;
+    const char *retry_delay;
 };
 
 static const char *const policies[] = {"stop", "skip", NULL};
@@ -44,10 +48,17 @@ static const struct option_spec options[] = {
     OPT(0, "data", as_data, NULL, "store messages (seq, time, meta, data) as they are, as data"),
     OPT(0, "echo", echo, NULL, "print whole messages in place of receipts"),
     OPT(0, "durability", durability, "MODE", "fast, or flush: on disk before the receipt"),
+    OPT('i', "in", in, "FORMAT",
+        "how records stand in a file or pipe: auto, jsonl, json, seq or jq (see below)",
+        .choices = input_format_names),
     OPT('e', "errors", errors, "POLICY",
         "stop at the first bad record, or skip it (then feed exits 1)", .choices = policies),
+    OPT(0, "retry", retry, "N", "try again up to N times when the pool is busy", .max = UINT32_MAX),
+    OPT(0, "retry-delay", retry_delay, "DUR", "pause between tries (default 50ms)"),
     OPT_END,
 };
+
+#define RETRY_DELAY_NS (50 * NS_PER_MS) /* when --retry is given alone */
 
 /* One run of the command. */
 struct feed {
@@ -55,6 +66,8 @@ struct feed {
     const struct feed_options *o;
     enum form form;
     struct time_cache cache;
+    struct progress progress;
+    struct input_counts counts;
 };
 
 static void add_for_people(const struct message *message, struct buf *out)
@@ -96,42 +109,47 @@ static void add_receipt(struct feed *f, const struct message *message)
         message_receipt(message, &f->cache, out);
 }
 
-/* A reader of the receipts that goes away does not keep the rest from being stored. */
-static int printed(struct feed *f, int rc, struct error *err)
-{
-    if (rc == 0 || cli_output_failed(f->cli) == 0)
-        return 0;
-    *err = f->cli->error;
-    return -1;
-}
-
+/* Receipts that cannot be written do not keep the rest from being stored; feed() looks at the end. */
 static int add_receipts(void *user, const struct payload *payloads, size_t n,
                         const struct receipt *receipt, struct error *err)
 {
     struct feed *f = user;
+    struct out *out = &f->cli->out;
 
-    if (f->cli->out.error != 0)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
+    (void)err;
+    if (f->cli->stdout_tty)
+        progress_hide(&f->progress); /* they may share a terminal */
+    for (size_t i = 0; i < n && out->error == 0; i++) {
         struct message message = {.seq = receipt->first_seq + i,
                                   .time_ns = receipt->time_ns,
                                   .tags = payloads[i].tags,
                                   .data = payloads[i].data};
 
         add_receipt(f, &message);
-        if (f->cli->out.lines.n >= OUT_FLUSH_BYTES && printed(f, out_flush(&f->cli->out), err) < 0)
-            return -1;
+        if (out->lines.n >= OUT_FLUSH_BYTES)
+            (void)out_flush(out);
     }
-    return printed(f, out_lines_added(&f->cli->out), err);
+    (void)(f->cli->stdout_tty ? out_flush(out) : out_lines_added(out));
+    progress_step(&f->progress, &f->counts);
+    return 0;
 }
 
 static int before_waiting(void *user, struct error *err)
 {
     struct feed *f = user;
 
-    if (f->cli->out.lines.n == 0)
-        return 0;
-    return printed(f, out_flush(&f->cli->out), err);
+    (void)err;
+    if (f->cli->out.lines.n > 0)
+        (void)out_flush(&f->cli->out);
+    progress_step(&f->progress, &f->counts);
+    return 0;
+}
+
+static void before_notice(void *user)
+{
+    struct feed *f = user;
+
+    progress_hide(&f->progress);
 }
 
 static int open_input(struct cli *cli, const char *path, int *ret_fd)
@@ -147,23 +165,28 @@ static int open_input(struct cli *cli, const char *path, int *ret_fd)
     return fail_path(&cli->error, path);
 }
 
-static int feed_file(struct ingest *ingest, const char *path)
+static int feed_file(struct feed *f, struct ingest *ingest)
 {
-    struct cli *cli = ingest->cli;
-    struct input_counts counts;
+    struct cli *cli = f->cli;
     int fd, rc;
 
-    if (open_input(cli, path, &fd) < 0)
+    if (open_input(cli, f->o->file, &fd) < 0)
         return -1;
-    rc = ingest_run(ingest, fd, &counts, &cli->error);
+    progress_start(&f->progress, cli->stderr_tty, fd);
+    ingest->idle_ms = f->progress.on ? PROGRESS_STEP_MS : 0;
+    rc = ingest_run(ingest, fd, &f->counts, &cli->error);
+    if (rc < 0)
+        progress_hide(&f->progress);
+    else
+        progress_done(&f->progress, &f->counts);
     if (fd != STDIN_FILENO) {
         close(fd);
         if (rc < 0 && cli->error.path[0] == '\0' && cli->error.kind == PLSM_ERROR_IO)
-            fail_path(&cli->error, path);
+            fail_path(&cli->error, f->o->file);
     }
     if (rc < 0)
         return -1;
-    return counts.bad > 0 ? EXIT_SKIPPED : 0;
+    return f->counts.bad > 0 ? EXIT_SKIPPED : 0;
 }
 
 static int open_pool(struct feed *f, struct pool **ret)
@@ -195,7 +218,46 @@ static int parse_durability(struct feed *f, enum append_flags *ret)
     return fail_hint(&f->cli->error, "Use fast or flush.");
 }
 
-static int feed(const struct feed *f, struct ingest *ingest)
+static int parse_retry(struct feed *f, struct ingest *ingest)
+{
+    const struct feed_options *o = f->o;
+    struct error *err = &f->cli->error;
+    const char *why;
+
+    ingest->retries = o->retry.n;
+    ingest->retry_delay_ns = RETRY_DELAY_NS;
+    if (o->retry_delay == NULL)
+        return 0;
+    if (o->retry.n == 0) {
+        fail(err, PLSM_ERROR_USAGE, "--retry-delay requires --retry");
+        return fail_hint(err, "Add --retry N, the number of tries after the first, or leave out "
+                              "--retry-delay.");
+    }
+    if (parse_duration(o->retry_delay, &ingest->retry_delay_ns, &why) == 0)
+        return 0;
+    fail(err, PLSM_ERROR_USAGE, "%s", why);
+    return fail_hint(err, "Use a number with ms, s, m or h, like --retry-delay 200ms.");
+}
+
+static int parse_format(struct feed *f, struct ingest *ingest)
+{
+    struct error *err = &f->cli->error;
+
+    ingest->skip = f->o->errors != NULL && strcmp(f->o->errors, "skip") == 0;
+    ingest->advice = "-e skip leaves bad records out; -i says how the records stand in the input.";
+    while (f->o->in != NULL && strcmp(f->o->in, input_format_names[ingest->format]) != 0)
+        ingest->format++;
+    if (ingest->format != INPUT_JQ)
+        return 0;
+    ingest->advice = "With --in jsonl, -e skip can leave bad records out.";
+    if (!ingest->skip)
+        return 0;
+    fail(err, PLSM_ERROR_USAGE, "skip is not supported with --in jq");
+    return fail_hint(err,
+                     "Use --in jsonl or --in auto, where it is known where a bad record ends.");
+}
+
+static int feed(struct feed *f, struct ingest *ingest)
 {
     struct cli *cli = f->cli;
     int code;
@@ -205,10 +267,12 @@ static int feed(const struct feed *f, struct ingest *ingest)
     else if (f->o->file == NULL && isatty(STDIN_FILENO))
         return ingest_no_input(&cli->error);
     else
-        code = feed_file(ingest, f->o->file);
+        code = feed_file(f, ingest);
     /* Receipts of what is stored come before the error. */
-    if (out_flush(&cli->out) < 0 && code >= 0 && cli_output_failed(cli) < 0)
-        return -1;
+    (void)out_flush(&cli->out);
+    if (code >= 0 && cli_output_failed(cli) < 0)
+        return fail_hint(&cli->error, "The messages are stored, only the receipts are lost: is the "
+                                      "disk full that stdout goes to?");
     return code;
 }
 
@@ -219,15 +283,15 @@ static int run(const void *values, void *program)
     auto_pool struct pool *pool = NULL;
     struct ingest ingest = {.cli = cli,
                             .pool_ref = f.o->pool,
-                            .skip = f.o->errors != NULL && strcmp(f.o->errors, "skip") == 0,
                             .as_data = f.o->as_data,
                             .tags = &f.o->tags,
-                            .advice = "-e skip leaves bad records out.",
                             .stored = add_receipts,
                             .idle = before_waiting,
+                            .notice = before_notice,
                             .user = &f};
 
-    if (parse_durability(&f, &ingest.flags) < 0 || open_pool(&f, &pool) < 0)
+    if (parse_retry(&f, &ingest) < 0 || parse_durability(&f, &ingest.flags) < 0 ||
+        parse_format(&f, &ingest) < 0 || open_pool(&f, &pool) < 0)
         return -1;
     ingest.pool = pool;
     return feed(&f, &ingest);
@@ -241,14 +305,25 @@ const struct command_spec cmd_feed = {
     .values_size = sizeof(struct feed_options),
     .run = run,
     .details =
-        "Appends each JSON object as soon as it is complete, on one line or many, and prints a\n"
-        "receipt for it: its number, time and tags. An object that is exactly a message (seq, "
-        "time,\n"
-        "meta, data), as `follow` prints them, is copied: its data and its tags.\n"
-        "With -e skip it exits 1 when it left a record out. When the reader of the receipts\n"
-        "goes away, the rest is stored without receipts.\n"
+        "Appends each JSON object as soon as it is complete and prints a receipt for it: its "
+        "number,\n"
+        "time and tags. An object that is exactly a message (seq, time, meta, data), as `follow`\n"
+        "prints them, is copied: its data and its tags. Other JSON values are bad records.\n"
+        "With -e skip each bad record gives a notice, and feed exits 1. When the reader of the\n"
+        "receipts goes away, the rest is stored without receipts. A file that takes longer than a\n"
+        "second shows its progress on a terminal.\n"
         "\n"
+        "FORMATS of -i\n"
+        "  auto   objects on one line or many, several on a line, or with RS (0x1e) between\n"
+        "         them; also an event stream (lines of data:, event:, id:)\n"
+        "  jsonl  exactly one object on each line\n"
+        "  json   one object that is all of the input\n"
+        "  seq    one object behind each RS, as `journalctl -o json-seq` writes\n"
+        "  jq     as auto, but nothing else than JSON; bad records cannot be skipped\n"
+        "\n"
+        "EXAMPLES\n"
         "  plasmite feed chat '{\"hello\":\"world\"}' --tag greeting\n"
         "  journalctl -o json -f | plasmite feed logs --create-size 64M\n"
+        "  plasmite feed logs --create -f saved.jsonl -e skip\n"
         "  plasmite follow a | plasmite feed b\n",
 };

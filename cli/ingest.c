@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define BAD_JSON "invalid json input"
+
 static void sleep_ns(uint64_t ns)
 {
     struct timespec left = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
@@ -67,45 +69,84 @@ static int before_waiting(void *user, struct error *err)
     return i->idle != NULL ? i->idle(i->user, err) : 0;
 }
 
-/* What is wrong, in the words scripts know. */
-static void explain(const struct input_bad *bad, const char *bad_json, struct error *err)
+/* What is wrong, in the words scripts know, and what to do about it. */
+static void explain(struct bytes text, const char *bad_json, struct error *err)
 {
-    bool not_object = strcmp(err->message, "data must be object") == 0;
-
     if (err->detail == ERROR_DETAIL_TOO_LARGE) {
-        snprintf(err->cause, sizeof err->cause, "%s", err->message);
+        fail_cause(err, err->message);
         snprintf(err->message, sizeof err->message, "record exceeds size limit");
-    } else if (strcmp(err->message, "invalid json") == 0 || (not_object && !bad->is_json)) {
-        if (not_object)
-            snprintf(err->cause, sizeof err->cause, "expected a JSON object");
+    } else if (strcmp(err->message, "invalid json") == 0) {
         snprintf(err->message, sizeof err->message, "%s", bad_json);
+        if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) {
+            fail_cause(err, "a byte order mark (BOM) stands before the JSON");
+            fail_hint(err, "Take it away, as with: sed '1s/^\\xef\\xbb\\xbf//'.");
+        }
+    } else if (text.n > 0 && text.p[0] == '[' && strcmp(err->message, "data must be object") == 0) {
+        fail_hint(err, "The elements of an array are fed one by one with jq: jq -c '.[]' FILE | "
+                       "plasmite feed POOL.");
     }
+}
+
+static void notice(const struct ingest *i, const char *kind, const char *message, const char *text,
+                   struct bytes details)
+{
+    if (i->notice != NULL)
+        i->notice(i->user);
+    cli_notice(i->cli, kind, i->pool_ref, message, text, details);
+}
+
+static void add_details(const struct ingest *i, const struct input_bad *bad,
+                        const struct error *err, struct buf *out)
+{
+    const char *kind = error_kind_name(err->kind);
+
+    if (err->detail == ERROR_DETAIL_TOO_LARGE)
+        kind = "Oversize";
+    else if (strcmp(err->message, BAD_JSON) == 0)
+        kind = "Parse";
+    buf_printf(out, "{\"error_kind\":\"%s\",\"index\":%" PRIu64, kind, bad->index);
+    if (bad->line > 0)
+        buf_printf(out, ",\"line\":%" PRIu64, bad->line);
+    buf_printf(out, ",\"mode\":\"%s\",\"pool_path\":", bad->mode);
+    buf_add_json_string(out, bytes_of(pool_path(i->pool)));
+    buf_add_str(out, ",\"snippet\":");
+    buf_add_json_string(out, bad->snippet);
+    buf_add_char(out, '}');
 }
 
 static void notice_skipped(const struct ingest *i, const struct input_bad *bad,
                            const struct error *err)
 {
     auto_buf struct buf details = BUF_INIT, message = BUF_INIT, text = BUF_INIT;
-    bool oversize = err->detail == ERROR_DETAIL_TOO_LARGE;
 
-    buf_printf(&details,
-               "{\"error_kind\":\"%s\",\"index\":%" PRIu64 ",\"line\":%" PRIu64
-               ",\"mode\":\"jsonl\",\"pool_path\":",
-               oversize ? "Oversize" : "Parse", bad->index, bad->line);
-    buf_add_json_string(&details, bytes_of(pool_path(i->pool)));
-    buf_add_str(&details, ",\"snippet\":");
-    buf_add_json_string(&details, bad->snippet);
-    buf_add_char(&details, '}');
-    if (oversize)
+    add_details(i, bad, err, &details);
+    if (err->detail == ERROR_DETAIL_TOO_LARGE)
         buf_add_str(&message, "Skipped oversized record.");
-    else if (strcmp(err->message, "invalid json input") == 0)
+    else if (strcmp(err->message, BAD_JSON) == 0)
         buf_add_str(&message, "Skipped invalid JSON.");
     else
         buf_printf(&message, "Skipped record: %s.", err->message);
-    buf_printf(&text, "%s (record %" PRIu64 ", line %" PRIu64 ")", buf_str(&message), bad->index,
-               bad->line);
-    cli_notice(i->cli, "ingest_skip", i->pool_ref, buf_str(&message), buf_str(&text),
-               buf_bytes(&details));
+    buf_printf(&text, "%s (record %" PRIu64, buf_str(&message), bad->index);
+    if (bad->line > 0)
+        buf_printf(&text, ", line %" PRIu64, bad->line);
+    buf_add_char(&text, ')');
+    notice(i, "ingest_skip", buf_str(&message), buf_str(&text), buf_bytes(&details));
+}
+
+static void hint_stopped(const struct ingest *i, const struct input_bad *bad, struct error *err)
+{
+    auto_buf struct buf hint = BUF_INIT;
+
+    buf_printf(&hint, "Record %" PRIu64, bad->index);
+    if (bad->line > 0)
+        buf_printf(&hint, ", which begins on line %" PRIu64 ",", bad->line);
+    buf_add_str(&hint, bad->index > 1 ? " is the first bad one; those before it are stored."
+                                      : " is bad; nothing is stored.");
+    if (err->hint[0] != '\0')
+        buf_printf(&hint, " %s", err->hint);
+    else if (i->advice != NULL)
+        buf_printf(&hint, " %s", i->advice);
+    fail_hint(err, "%s", buf_str(&hint));
 }
 
 static int refuse_record(void *user, const struct input_bad *bad, struct error *err)
@@ -114,17 +155,12 @@ static int refuse_record(void *user, const struct input_bad *bad, struct error *
 
     if (err->kind != PLSM_ERROR_USAGE) /* no memory: not the record's fault */
         return -1;
-    explain(bad, "invalid json input", err);
+    explain(bad->snippet, BAD_JSON, err);
     if (i->skip) {
         notice_skipped(i, bad, err);
         return 0;
     }
-    if (err->hint[0] == '\0')
-        fail_hint(err,
-                  "Record %" PRIu64 ", which begins on line %" PRIu64
-                  ", is the first bad one; those before it are stored.%s%s",
-                  bad->index, bad->line, i->advice != NULL ? " " : "",
-                  i->advice != NULL ? i->advice : "");
+    hint_stopped(i, bad, err);
     return -1;
 }
 
@@ -138,8 +174,7 @@ static void notice_summary(const struct ingest *i, const struct input_counts *co
     buf_printf(&details, ",\"total\":%" PRIu64 "}", counts->good + counts->bad);
     buf_printf(&message, "Finished with %" PRIu64 " skipped record%s.", counts->bad,
                counts->bad == 1 ? "" : "s");
-    cli_notice(i->cli, "ingest_summary", i->pool_ref, buf_str(&message), buf_str(&message),
-               buf_bytes(&details));
+    notice(i, "ingest_summary", buf_str(&message), buf_str(&message), buf_bytes(&details));
 }
 
 int ingest_no_input(struct error *err)
@@ -162,12 +197,16 @@ static int make_intake(const struct ingest *i, struct intake **ret, struct error
 
 int ingest_run(struct ingest *i, int fd, struct input_counts *ret, struct error *err)
 {
-    const struct input_handler handler = {
-        .batch = store_batch, .bad = refuse_record, .idle = before_waiting, .user = i};
+    const struct input_handler handler = {.batch = store_batch,
+                                          .bad = refuse_record,
+                                          .idle = before_waiting,
+                                          .idle_ms = i->idle_ms > 0 ? i->idle_ms : -1,
+                                          .user = i};
     auto_intake struct intake *in = NULL;
 
     *ret = (struct input_counts){0};
-    if (make_intake(i, &in, err) < 0 || input_read(fd, in, &handler, ret, err) < 0)
+    if (make_intake(i, &in, err) < 0 ||
+        input_read(fd, in, i->format, i->skip, &handler, ret, err) < 0)
         return -1;
     if (ret->bad > 0)
         notice_summary(i, ret);
@@ -180,8 +219,8 @@ static int refuse_text(struct bytes text, struct error *err)
 {
     if (err->kind != PLSM_ERROR_USAGE)
         return -1;
-    explain(&(struct input_bad){.is_json = input_is_json(text)}, "invalid json", err);
-    if (err->detail == ERROR_DETAIL_BAD_JSON && err->hint[0] == '\0')
+    explain(text, "invalid json", err);
+    if (err->detail == ERROR_DETAIL_BAD_JSON)
         fail_hint(err, "Supply a single JSON object, like '{\"hello\":\"world\"}'.");
     return -1;
 }
@@ -191,21 +230,18 @@ int ingest_text(struct ingest *i, struct bytes text, struct error *err)
     auto_intake struct intake *in = NULL;
     const struct payload *payloads;
     size_t n, used;
-    enum intake_status status;
 
     if (make_intake(i, &in, err) < 0)
         return -1;
-    status = intake_push(in, text.p, text.n, &used, NULL, err);
+    intake_frame(in, INTAKE_WHOLE | INTAKE_ONE | INTAKE_LATE);
+    if (intake_push(in, text.p, text.n, &used, NULL, err) == INTAKE_FAILED ||
+        intake_end(in, err) < 0)
+        return refuse_text(text, err);
     payloads = intake_payloads(in, &n);
-    if (status == INTAKE_MORE && intake_end(in, err) == 0 && n == 1)
+    if (n == 1)
         return store_batch(i, payloads, 1, err);
-    if (n != 1) { /* nothing, or several values: then what else is wrong hardly matters */
-        struct error found = *err;
-
-        fail(err, PLSM_ERROR_USAGE, "invalid json");
-        snprintf(err->cause, sizeof err->cause, "expected one JSON object");
-        if (n == 0 && found.kind != PLSM_ERROR_NONE)
-            *err = found;
-    }
+    fail(err, PLSM_ERROR_USAGE, "invalid json");
+    fail_detail(err, ERROR_DETAIL_BAD_JSON);
+    fail_cause(err, "there is no text in it");
     return refuse_text(text, err);
 }

@@ -27,12 +27,15 @@ struct ingest {
     /* After each append, with what was stored; may be NULL.  -1 with *err ends the run. */
     int (*stored)(void *user, const struct payload *payloads, size_t n,
                   const struct receipt *receipt, struct error *err);
-    /* About to wait for more input; may be NULL. */
+    /* About to wait for more input, and again every idle_ms (0: never) while it waits; may be NULL. */
     int (*idle)(void *user, struct error *err);
+    int idle_ms;
+    /* About to write a notice to stderr; may be NULL. */
+    void (*notice)(void *user);
     void *user;
 };
 
-/* Reads fd to its end.  0, or -1 with *err; *ret counts also then.  No record at all: Usage, `missing data input`. */
+/* Reads fd to its end.  0, or -1 with *err; *ret counts as it goes on, also then.  No record at all: Usage, `missing data input`. */
 int ingest_run(struct ingest *ingest, int fd, struct input_counts *ret, struct error *err);
 
 /* The same for a text that is one record.  What is wrong with it ends the run, whatever `skip` says. */

@@ -150,6 +150,13 @@ int fail_hint(struct error *err, const char *format, ...)
     return -1;
 }
 
+int fail_cause(struct error *err, const char *cause)
+{
+    if (err != NULL)
+        snprintf(err->cause, sizeof err->cause, "%s", cause);
+    return -1;
+}
+
 int fail_detail(struct error *err, enum error_detail detail)
 {
     if (err != NULL)

@@ -6,6 +6,7 @@
 
 #include "json_state.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #define RS 0x1e
@@ -22,11 +23,25 @@ struct item {
     bool has_own_tags;
 };
 
+/* What was refused, and goes on until a place to resume comes.  For INTAKE_RECORDS its brackets are counted. */
+struct refused {
+    bool skipping;
+    bool in_string;
+    bool escaped;
+    unsigned depth; /* brackets still open; 0: it ends with the line */
+};
+
+#define DEPTH_UNKNOWN UINT_MAX /* only the first byte of a line tells */
+
 struct intake {
     struct json_gate gate;
     enum intake_flags flags;
-    bool skipping;
-    bool line_start;       /* the byte before the next one ended a line; so does the start of the stream */
+    enum intake_framing framing;
+    struct refused refused;
+    bool not_object; /* what is open is none: its text is not kept */
+    bool has_one;    /* INTAKE_ONE: the value has been there */
+    bool
+        line_start; /* the byte before the next one ended a line; so does the start of the stream */
     uint64_t offset;       /* of the next byte, from the start of the stream */
     uint64_t value_offset; /* of the first byte of the unfinished value */
     uint64_t message_max;
@@ -79,11 +94,17 @@ void intake_free(struct intake *in)
     free(in);
 }
 
+void intake_frame(struct intake *in, enum intake_framing framing)
+{
+    in->framing = framing;
+}
+
 /* One piece, while it is taken. */
 struct piece {
     const char *p;
     size_t n;
     size_t at;
+    size_t line_open; /* where the next line begins with '{', if that is known: not before `at` */
 };
 
 static void gate_reset(struct intake *in)
@@ -91,33 +112,74 @@ static void gate_reset(struct intake *in)
     in->gate = JSON_GATE_INIT;
     in->gate.envelope = (in->flags & INTAKE_RECOGNISE) != 0;
     in->text.n = in->text_done;
+    in->not_object = false;
+    in->has_one = false;
 }
+
+/* ---- after an error ---- */
 
 static bool at_line_start(const struct intake *in, const struct piece *piece)
 {
     return piece->at > 0 ? piece->p[piece->at - 1] == '\n' : in->line_start;
 }
 
+static bool resumes_here(const struct intake *in, const struct piece *piece)
+{
+    char c = piece->p[piece->at];
+
+    if (!at_line_start(in, piece) || in->offset + piece->at <= in->value_offset)
+        return false;
+    return c == '{' || ((in->framing & INTAKE_RECORDS) && strchr(" \t\r\n}],", c) == NULL);
+}
+
+/* The brackets of a text that may be anything; strings end with their line at the latest. */
+static void count_brackets(struct refused *r, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n && r->depth > 0; i++) {
+        if (p[i] == '\n')
+            r->in_string = r->escaped = false;
+        else if (r->escaped)
+            r->escaped = false;
+        else if (r->in_string)
+            r->escaped = p[i] == '\\', r->in_string = p[i] != '"';
+        else if (p[i] == '"')
+            r->in_string = true;
+        else if (p[i] == '{' || p[i] == '[')
+            r->depth++;
+        else if (p[i] == '}' || p[i] == ']')
+            r->depth--;
+    }
+}
+
+/* Goes on to the end of the line, to RS, or to the end of the piece. */
+static void skip_line(struct intake *in, struct piece *piece)
+{
+    const char *from = piece->p + piece->at;
+    size_t left = piece->n - piece->at;
+    const char *line_end = memchr(from, '\n', left);
+    const char *rs = memchr(from, RS, line_end != NULL ? (size_t)(line_end - from) : left);
+
+    if (rs != NULL)
+        left = (size_t)(rs - from);
+    else if (line_end != NULL)
+        left = (size_t)(line_end + 1 - from);
+    if (in->refused.depth != DEPTH_UNKNOWN)
+        count_brackets(&in->refused, from, left);
+    piece->at += left;
+    if (rs != NULL || (line_end != NULL && in->refused.depth == 0))
+        in->refused.skipping = false;
+}
+
 /* Goes on to the place to resume at, or to the end. */
 static void skip(struct intake *in, struct piece *piece)
 {
-    while (in->skipping && piece->at < piece->n) {
-        const char *from = piece->p + piece->at;
-        size_t left = piece->n - piece->at;
-        const char *line_end, *rs;
-
-        if (*from == '{' && at_line_start(in, piece)) {
-            in->skipping = false;
-            break;
-        }
-        line_end = memchr(from, '\n', left);
-        rs = memchr(from, RS, line_end != NULL ? (size_t)(line_end - from) : left);
-        if (rs != NULL) {
-            in->skipping = false;
-            piece->at = (size_t)(rs - piece->p);
-        } else {
-            piece->at = line_end != NULL ? (size_t)(line_end + 1 - piece->p) : piece->n;
-        }
+    if (in->refused.skipping && (in->framing & INTAKE_ONE))
+        piece->at = piece->n;
+    while (in->refused.skipping && piece->at < piece->n) {
+        if (resumes_here(in, piece))
+            in->refused.skipping = false;
+        else
+            skip_line(in, piece);
     }
 }
 
@@ -129,8 +191,12 @@ static bool is_separator(char c)
 /* After an error at the byte at hand. */
 static enum intake_status failed(struct intake *in)
 {
+    in->refused = (struct refused){
+        .skipping = true,
+        .in_string = json_gate_in_string(&in->gate),
+        .depth = in->framing & INTAKE_RECORDS ? in->gate.depth : DEPTH_UNKNOWN,
+    };
     gate_reset(in);
-    in->skipping = true;
     return INTAKE_FAILED;
 }
 
@@ -140,18 +206,26 @@ static enum intake_status bad_json(struct intake *in, const struct piece *piece,
     return failed(in);
 }
 
-static enum intake_status too_large(struct intake *in, uint64_t offset, struct error *err)
+static void too_large(const struct intake *in, struct error *err)
 {
     fail(err, PLSM_ERROR_USAGE, "message too large: tags and data together may take %llu bytes",
          (unsigned long long)in->message_max);
     fail_detail(err, ERROR_DETAIL_TOO_LARGE);
-    fail_offset(err, offset);
-    return failed(in);
 }
 
 /* About the whole value, which has been taken. */
 static enum intake_status refused(struct intake *in, struct error *err)
 {
+    fail_offset(err, in->value_offset);
+    failed(in);
+    in->refused.skipping = (in->framing & INTAKE_RECORDS) == 0;
+    return INTAKE_FAILED;
+}
+
+static enum intake_status not_an_object(struct intake *in, struct error *err)
+{
+    fail(err, PLSM_ERROR_USAGE, "data must be object");
+    fail_detail(err, ERROR_DETAIL_BAD_JSON);
     fail_offset(err, in->value_offset);
     return failed(in);
 }
@@ -204,8 +278,10 @@ static int items_room(struct intake *in)
 static enum intake_status add_item(struct intake *in, struct bytes data, struct bytes tags,
                                    uint32_t raw, bool own_tags, struct error *err)
 {
-    if (data.n + raw > in->message_max)
-        return too_large(in, in->value_offset, err);
+    if (data.n + raw > in->message_max) {
+        too_large(in, err);
+        return refused(in, err);
+    }
     if (items_room(in) < 0) {
         fail(err, PLSM_ERROR_INTERNAL, "out of memory");
         return refused(in, err);
@@ -249,6 +325,17 @@ static enum intake_status value_done(struct intake *in, struct error *err)
     return add_item(in, value, tags, raw, is_message > 0 && tags.n > 0, err);
 }
 
+/* The last byte of a value has been taken. */
+static enum intake_status value_there(struct intake *in, struct error *err)
+{
+    in->has_one = (in->framing & INTAKE_ONE) != 0;
+    if (in->not_object) {
+        not_an_object(in, err);
+        return refused(in, err);
+    }
+    return in->has_one && (in->framing & INTAKE_LATE) ? INTAKE_MORE : value_done(in, err);
+}
+
 /* ---- the stream ---- */
 
 /* The most that the text of the unfinished value may have; an envelope may be larger than what is in it. */
@@ -267,41 +354,97 @@ static uint64_t held_max(const struct intake *in)
 static enum intake_status value_begin(struct intake *in, const struct piece *piece,
                                       struct error *err)
 {
-    in->value_offset = in->offset + piece->at;
-    if (piece->p[piece->at] == '{')
-        return INTAKE_MORE;
-    fail(err, PLSM_ERROR_USAGE, "data must be object");
-    fail_detail(err, ERROR_DETAIL_BAD_JSON);
-    fail_offset(err, in->offset + piece->at);
-    return failed(in);
+    bool late = in->has_one && (in->framing & INTAKE_LATE);
+
+    if (!late) /* else the record began with the value that was there */
+        in->value_offset = in->offset + piece->at;
+    if (in->has_one) {
+        fail(err, PLSM_ERROR_USAGE, "invalid json");
+        fail_cause(err, "unexpected text after the value");
+        fail_detail(err, ERROR_DETAIL_BAD_JSON);
+        fail_offset(err, in->offset + piece->at);
+        return failed(in);
+    }
+    in->not_object = piece->p[piece->at] != '{';
+    if (in->not_object && !(in->framing & INTAKE_WHOLE))
+        return not_an_object(in, err);
+    return INTAKE_MORE;
+}
+
+/* What is taken of the unfinished value as the limit counts it; see value_go(). */
+static uint64_t value_taken(const struct intake *in, const struct piece *piece)
+{
+    return in->not_object ? in->offset + piece->at - in->value_offset : intake_held(in);
+}
+
+/* INTAKE_RECORDS: an object goes on to the next line that begins with '{'. */
+static size_t value_left(struct intake *in, struct piece *piece)
+{
+    const char *found;
+
+    if (!(in->framing & INTAKE_RECORDS) || in->not_object)
+        return piece->n - piece->at;
+    if (piece->line_open <= piece->at) {
+        found = memmem(piece->p + piece->at, piece->n - piece->at, "\n{", 2);
+        piece->line_open = found != NULL ? (size_t)(found + 1 - piece->p) : piece->n;
+    }
+    return piece->line_open - piece->at;
 }
 
 /*
- * Feeds the gate.  Each byte adds one at most, so never more than one byte too many is held, and where the limit
- * is passed does not depend on the pieces.
+ * Feeds the gate.  Each byte adds one at most to what is held, so never more than one byte too many is, and where
+ * the limit is passed does not depend on the pieces.
  */
 static enum intake_status value_go(struct intake *in, struct piece *piece, bool *ret_done,
                                    struct error *err)
 {
-    uint64_t room = held_max(in) + 1 - intake_held(in);
-    size_t left = piece->n - piece->at, used;
+    uint64_t room = held_max(in) + 1 - value_taken(in, piece);
+    size_t left = value_left(in, piece), used;
     enum json_status status = json_gate_feed(&in->gate, piece->p + piece->at,
                                              left < room ? left : (size_t)room, &used, &in->text);
 
     piece->at += used;
+    if (in->not_object)
+        in->text.n = in->text_done;
     if (status == JSON_BAD)
         return bad_json(in, piece, err);
-    if (intake_held(in) > held_max(in)) {
+    if (value_taken(in, piece) > held_max(in)) {
         piece->at--;
-        return too_large(in, in->offset + piece->at, err);
+        if (in->not_object)
+            return not_an_object(in, err);
+        too_large(in, err);
+        fail_offset(err, in->offset + piece->at);
+        return failed(in);
     }
     *ret_done = status == JSON_VALUE;
-    return status == JSON_VALUE ? value_done(in, err) : INTAKE_MORE;
+    return status == JSON_VALUE ? value_there(in, err) : INTAKE_MORE;
+}
+
+/* Does the byte at hand begin another record, so that the open one is cut off? */
+static bool is_cut_off(const struct intake *in, const struct piece *piece)
+{
+    return (in->framing & INTAKE_RECORDS) && !in->not_object && piece->p[piece->at] == '{' &&
+           at_line_start(in, piece) && in->offset + piece->at > in->value_offset;
+}
+
+static enum intake_status cut_off(struct intake *in, const struct piece *piece, struct error *err)
+{
+    (void)json_gate_end(&in->gate); /* it is, as it must be for an object */
+    return bad_json(in, piece, err);
 }
 
 static bool is_full(const struct intake *in)
 {
     return in->text_done >= INTAKE_BATCH_BYTES;
+}
+
+/* Goes on to the next value, and begins it; at the end of the piece there may be none. */
+static enum intake_status value_find(struct intake *in, struct piece *piece, struct error *err)
+{
+    skip(in, piece);
+    while (piece->at < piece->n && is_separator(piece->p[piece->at]))
+        piece->at++;
+    return piece->at < piece->n ? value_begin(in, piece, err) : INTAKE_MORE;
 }
 
 static enum intake_status take_piece(struct intake *in, struct piece *piece, size_t *ret_end,
@@ -313,13 +456,10 @@ static enum intake_status take_piece(struct intake *in, struct piece *piece, siz
     while (status == INTAKE_MORE) {
         if (is_full(in))
             return INTAKE_FULL;
-        skip(in, piece);
-        if (!json_gate_open(&in->gate)) {
-            while (piece->at < piece->n && is_separator(piece->p[piece->at]))
-                piece->at++;
-            if (piece->at < piece->n)
-                status = value_begin(in, piece, err);
-        }
+        if (!json_gate_open(&in->gate))
+            status = value_find(in, piece, err);
+        else if (piece->at < piece->n && is_cut_off(in, piece))
+            status = cut_off(in, piece, err);
         if (piece->at == piece->n || status != INTAKE_MORE)
             break;
         done = false;
@@ -360,17 +500,27 @@ enum intake_status intake_push(struct intake *in, const char *p, size_t n, size_
     return status;
 }
 
+/* What an unfinished value is when nothing follows: wrong, or a number that is complete. */
+static enum intake_status value_end(struct intake *in, struct error *err)
+{
+    if (json_gate_end(&in->gate) == JSON_VALUE)
+        return value_there(in, err);
+    json_gate_fail(&in->gate, in->offset, err);
+    return INTAKE_FAILED;
+}
+
 int intake_end(struct intake *in, struct error *err)
 {
-    int rc = 0;
+    enum intake_status status = INTAKE_MORE;
+    size_t n_before = in->n;
 
-    if (json_gate_open(&in->gate)) {
-        (void)json_gate_end(
-            &in->gate); /* objects are complete at their last byte, so this one is cut off */
-        rc = json_gate_fail(&in->gate, in->offset, err);
-    }
+    if (json_gate_open(&in->gate))
+        status = value_end(in, err);
+    else if (in->has_one && (in->framing & INTAKE_LATE))
+        status = value_done(in, err);
+    payloads_follow(in, n_before);
     intake_reset(in);
-    return rc;
+    return status == INTAKE_FAILED ? -1 : 0;
 }
 
 const struct payload *intake_payloads(const struct intake *in, size_t *ret_n)
@@ -404,14 +554,19 @@ uint64_t intake_value_offset(const struct intake *in)
     return in->value_offset;
 }
 
+bool intake_open(const struct intake *in)
+{
+    return json_gate_open(&in->gate) || intake_held(in) > 0;
+}
+
 bool intake_skipping(const struct intake *in)
 {
-    return in->skipping;
+    return in->refused.skipping;
 }
 
 void intake_reset(struct intake *in)
 {
     gate_reset(in);
-    in->skipping = false;
+    in->refused = (struct refused){0};
     in->line_start = true;
 }

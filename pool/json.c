@@ -587,6 +587,14 @@ const char *json_gate_why(const struct json_gate *gate)
     return gate->state == JSON_FAILED ? why_texts[gate->code] : "";
 }
 
+bool json_gate_in_string(const struct json_gate *gate)
+{
+    if (gate->state != JSON_FAILED)
+        return gate->state == JSON_IN_STRING;
+    return gate->code == WHY_CONTROL || gate->code == WHY_ESCAPE || gate->code == WHY_HEX ||
+           gate->code == WHY_UTF8;
+}
+
 int json_gate_fail(const struct json_gate *gate, uint64_t offset, struct error *err)
 {
     if (gate->state == JSON_FAILED && gate->code == WHY_MEMORY)
@@ -595,8 +603,7 @@ int json_gate_fail(const struct json_gate *gate, uint64_t offset, struct error *
         fail(err, PLSM_ERROR_USAGE, "%s", json_gate_why(gate));
     } else {
         fail(err, PLSM_ERROR_USAGE, "invalid json");
-        if (err != NULL)
-            snprintf(err->cause, sizeof err->cause, "%s", json_gate_why(gate));
+        fail_cause(err, json_gate_why(gate));
     }
     fail_detail(err, ERROR_DETAIL_BAD_JSON);
     return fail_offset(err, offset);

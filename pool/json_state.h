@@ -47,6 +47,9 @@ static inline void json_kinds_set(struct json_gate *gate, json_kinds kinds)
 /* Makes the error of a gate that is JSON_BAD; returns -1. */
 int json_gate_fail(const struct json_gate *gate, uint64_t offset, struct error *err);
 
+/* Was the last byte, or the one before the wrong one, inside a string? */
+bool json_gate_in_string(const struct json_gate *gate);
+
 /* Forces one by name until json_use_plain(false); false when it does not run here.  For tests. */
 bool json_use_scanner(const char *name);
 

@@ -68,6 +68,7 @@ int fail_path(struct error *err, const char *path);
 int fail_seq(struct error *err, uint64_t seq);
 int fail_offset(struct error *err, uint64_t offset);
 int fail_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int fail_cause(struct error *err, const char *cause);
 int fail_detail(struct error *err, enum error_detail detail);
 
 #endif

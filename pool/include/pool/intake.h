@@ -11,7 +11,8 @@
  *     intake_payloads(in, &n)            -- what is complete, for pool_append()
  *     intake_taken(in)                   -- they are stored: forget them
  *
- * The mount's `append` and `feed` both use it.  One thread at a time.
+ * The mount's `append` and `feed` both use it; `feed` asks for other rules with intake_frame().
+ * One thread at a time.
  */
 #ifndef POOL_INTAKE_H
 #define POOL_INTAKE_H
@@ -33,6 +34,24 @@ int intake_new(struct bytes tags, uint32_t tags_raw, uint64_t message_max, enum 
                struct intake **ret, struct error *err);
 void intake_free(struct intake *in);
 
+/* Where values begin and end, and what an error spoils.  None of these: as described above. */
+enum intake_framing {
+    /* a value that is no object is read to its end (but for no more bytes than a message may have) and refused as a whole */
+    INTAKE_WHOLE = 1 << 0,
+    /*
+     * Every broken record is told on its own.  It ends with the line on which its brackets close, or before a line that
+     * begins with anything but a blank and a closing bracket, or at RS.  A line that begins with `{` always begins a record.
+     */
+    INTAKE_RECORDS = 1 << 1,
+    /* one value at most up to intake_end(): whatever follows it is wrong; an error spoils the rest */
+    INTAKE_ONE = 1 << 2,
+    /* with the above: the value is complete at intake_end(), unless something followed it */
+    INTAKE_LATE = 1 << 3,
+};
+
+/* Before the first push, or behind blanks. */
+void intake_frame(struct intake *in, enum intake_framing framing);
+
 enum intake_status {
     INTAKE_MORE,   /* all bytes used */
     INTAKE_FULL,   /* INTAKE_BATCH_BYTES reached: append what is complete, then push the rest */
@@ -51,7 +70,10 @@ enum intake_status {
 enum intake_status intake_push(struct intake *in, const char *p, size_t n, size_t *ret_used,
                                size_t *ret_end, struct error *err);
 
-/* No more will come.  -1 (Usage, BAD_JSON) when a value is cut off; the rest is then discarded. */
+/*
+ * No more will come, or the next byte belongs to another record (INTAKE_ONE).  -1 (Usage) when a value is cut off, or is
+ * complete only now and is refused; the rest is then discarded.
+ */
 int intake_end(struct intake *in, struct error *err);
 
 /* Messages that are complete; borrowed until intake_taken() or the next push. */
@@ -59,10 +81,11 @@ const struct payload *intake_payloads(const struct intake *in, size_t *ret_n);
 void intake_taken(struct intake *in);
 
 /*
- * Bytes of the unfinished value held; 0 when between values.  intake_skipping(): looking for a
- * place to resume after an error.
+ * Bytes of the unfinished value held; 0 when between values.  intake_open(): a value has begun and is not complete.
+ * intake_skipping(): looking for a place to resume after an error.
  */
 size_t intake_held(const struct intake *in);
+bool intake_open(const struct intake *in);
 bool intake_skipping(const struct intake *in);
 
 /*
@@ -71,7 +94,7 @@ bool intake_skipping(const struct intake *in);
  */
 uint64_t intake_value_offset(const struct intake *in);
 
-/* Drops the unfinished value and any skipping: as new. */
+/* Drops the unfinished value and any skipping: as new, but for what is complete. */
 void intake_reset(struct intake *in);
 
 static inline void intake_cleanup(struct intake **in)
