@@ -58,12 +58,12 @@ static void add_command(const struct command_spec *program, const struct command
     const struct option_spec *tables[COMPLETION_TABLES_MAX];
     size_t n = completion_tables(program, command, tables);
 
-    buf_printf(out, "    '%s')\n        commands=(", words);
+    buf_printf(out, "    '%s')\n        subcommands=(", words);
     for (; at != NULL && *at != NULL; at++)
         add_described("", (*at)->name, (*at)->summary, out);
     if (command->subcommands != NULL)
         add_described("", "help", OPTS_HELP_SUMMARY, out);
-    buf_add_str(out, ")\n        options=(");
+    buf_add_str(out, ")\n        flags=(");
     for (size_t i = 0; i < n; i++)
         add_words(tables[i], out);
     buf_add_str(out, ")\n        takes=(");

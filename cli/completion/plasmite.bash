@@ -40,6 +40,7 @@ _plasmite_offer() {
         name=${name//\"/\\\"}
         name=${name//\$/\\\$}
         name=${name//\`/\\\`}
+        [[ $name == *\" ]] && name+=\" # readline takes the last character for the end
         ;;
     *) printf -v name %q "$name" ;;
     esac
@@ -53,10 +54,9 @@ _plasmite_pools() {
         return
     fi
     for file in "$dir/$plain"*.plasmite; do
-        if [[ -e $file ]]; then
-            file=${file#"$dir/"}
-            _plasmite_offer "${file%.plasmite}"
-        fi
+        [[ -e $file ]] || continue
+        file=${file#"$dir/"}
+        [[ $ended || $file != -* ]] && _plasmite_offer "${file%.plasmite}"
     done
 }
 

@@ -12,7 +12,7 @@ function __plasmite_read --no-scope-shadowing
         if test -n "$pending"
             test "$pending" = --dir; and set dir (string replace -r '^~/' ~/ -- $word)
             set pending ''
-        else if test -z "$ended" -a "$word" = --
+        else if test -z "$ended"; and test "$word" = --
             set ended yes
             if contains -- "$at" $__plasmite_wrapping
                 set at "$at --"
@@ -56,7 +56,11 @@ function __plasmite_pools
     end
     set -l files $dir/*.plasmite
     string match -q -- '.*' $word; and set -a files $dir/.*.plasmite
-    string replace -r '^.*/' '' -- $files | string replace -r '\.plasmite$' ''
+    set -l names (string replace -r '^.*/' '' -- $files | string replace -r '\.plasmite$' '')
+    if not contains -- -- (commandline -opc)
+        set names (string match -v -- '-*' $names)
+    end
+    string join \n -- $names
 end
 
 # The command behind `--` is completed as it would be alone.

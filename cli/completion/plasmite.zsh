@@ -1,10 +1,10 @@
 #compdef plasmite pls
 # zsh completion for plasmite and pls, as `plasmite completion zsh` prints it.
 
-# What may follow the words of a command: sets commands, options, takes (options and what their values are) and
+# What may follow the words of a command: sets subcommands, flags, takes (those with a value, and what it is) and
 # arguments.
 _plasmite_table() {
-    commands=() options=() takes=() arguments=()
+    subcommands=() flags=() takes=() arguments=()
     case $1 in
     # TABLE
     esac
@@ -18,6 +18,7 @@ _plasmite_pools() {
     fi
     names=($dir/*.plasmite(N:t:r))
     [[ $PREFIX == .* ]] && names+=($dir/.*.plasmite(DN:t:r))
+    [[ -z $ended ]] && names=(${names:#-*})
     _wanted pools expl pool compadd -a names
 }
 
@@ -46,7 +47,7 @@ _plasmite_argument() {
 
 _plasmite() {
     local word at='' dir=$HOME/.plasmite/pools pending='' helping='' ended='' expl
-    local -a commands options arguments
+    local -a subcommands flags arguments
     local -A takes
     integer i n=0
 
@@ -68,9 +69,9 @@ _plasmite() {
             dir=${${word#--dir=}/#\~\//$HOME/}
         elif [[ -z $ended && $word == -?* ]]; then
             (($+takes[$word])) && pending=$word
-        elif (($#commands)) && [[ $word == help ]]; then
+        elif (($#subcommands)) && [[ $word == help ]]; then
             helping=1
-        elif (($commands[(I)$word:*])); then
+        elif (($subcommands[(I)$word:*])); then
             at+=${at:+ }$word
             _plasmite_table $at
         else
@@ -85,9 +86,9 @@ _plasmite() {
         compset -P '*='
         (($+takes[$word])) && _plasmite_value $takes[$word]
     elif [[ -z $helping$ended && $PREFIX == -* ]]; then
-        _describe -o option options
-    elif (($#commands)); then
-        _describe command commands
+        _describe -o option flags
+    elif (($#subcommands)); then
+        _describe command subcommands
     elif [[ -z $helping ]]; then
         _plasmite_argument
     fi
