@@ -238,8 +238,8 @@ static enum stream_result render_some(struct stream *s, size_t max, struct time_
         const struct cursor before = s->cursor;
         enum stream_result result = stream_next(s, &message, err);
 
-        if (result == STREAM_GAP && out->n > begin) { /* met again, first thing, by the next call */
-            s->cursor = before;
+        if ((result == STREAM_GAP || result == STREAM_FAILED) && out->n > begin) {
+            s->cursor = before; /* met again, first thing, by the next call */
             return STREAM_MESSAGE;
         }
         if (result != STREAM_MESSAGE)
