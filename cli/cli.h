@@ -63,7 +63,8 @@ void cli_notice(struct cli *cli, const char *kind, const char *pool, const char 
                 const char *text, struct bytes details);
 
 /* The commands; each is in its own file. */
-extern const struct command_spec cmd_completion, cmd_doctor, cmd_feed, cmd_fetch, cmd_follow, cmd_mount, cmd_tap,
-    cmd_umount, cmd_version, cmd_pool_create, cmd_pool_delete, cmd_pool_info, cmd_pool_list;
+extern const struct command_spec cmd_completion, cmd_doctor, cmd_duplex, cmd_feed, cmd_fetch,
+    cmd_follow, cmd_mount, cmd_tap, cmd_umount, cmd_version, cmd_pool_create, cmd_pool_delete,
+    cmd_pool_info, cmd_pool_list;
 
 #endif

@@ -3,6 +3,8 @@
 #include "target.h"
 #include "watch.h"
 
+#include "pool/filter.h"
+
 #include <stdlib.h>
 
 struct follow_options {
@@ -16,6 +18,7 @@ struct follow_options {
     bool data_only;
     const char *since;
     struct opt_u64 from;
+    struct opt_list where;
     struct opt_list tags;
     bool no_follow;
     bool quiet_drops;
@@ -33,6 +36,8 @@ static const struct option_spec options[] = {
     OPT(0, "since", since, "WHEN",
         "start with messages of this time on; WHEN..WHEN also ends there", .excludes = START),
     OPT(0, "from", from, "SEQ", "start with the message of this number", .excludes = START),
+    OPT(0, "where", where, "EXPR",
+        "only messages for which this jq expression is true; may be repeated"),
     OPT(0, "tag", tags, "TAG", "only messages with this tag; may be repeated, all must be there"),
     OPT(0, "no-follow", no_follow, NULL, "print what is there, then exit; alone: everything"),
     OPT(0, "replay", replay, "SPEED",
@@ -53,8 +58,25 @@ struct follow {
     const struct follow_options *o;
     struct watch watch;
     struct stream_options start;
+    struct filter **filters;
     double speed; /* of a replay */
 };
+
+static int parse_filters(struct follow *f)
+{
+    const struct opt_list *where = &f->o->where;
+    struct error *err = &f->watch.cli->error;
+
+    f->filters = calloc(where->n + 1, sizeof(struct filter *));
+    if (f->filters == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    for (size_t i = 0; i < where->n; i++)
+        if (filter_new(bytes_of(where->items[i]), &f->filters[i], err) < 0)
+            return -1;
+    f->start.filters = f->filters;
+    f->start.n_filters = where->n;
+    return 0;
+}
 
 static int parse_replay(struct follow *f)
 {
@@ -86,7 +108,8 @@ static int parse_options(struct follow *f)
     struct watch *w = &f->watch;
 
     if (watch_parse_since(w->cli, o->since, &f->start) < 0 ||
-        watch_parse_timeout(w->cli, o->timeout, &w->timeout_ns) < 0 || parse_replay(f) < 0)
+        watch_parse_timeout(w->cli, o->timeout, &w->timeout_ns) < 0 || parse_filters(f) < 0 ||
+        parse_replay(f) < 0)
         return -1;
     if (o->since == NULL)
         f->start.start = o->from.given   ? STREAM_FROM
@@ -154,6 +177,9 @@ static int run(const void *values, void *program)
 
     watch_close(&f.watch);
     pool_close(f.watch.pool);
+    for (size_t i = 0; f.filters != NULL && i < f.o->where.n; i++)
+        filter_free(f.filters[i]);
+    free(f.filters);
     return code;
 }
 
@@ -168,11 +194,14 @@ const struct command_spec cmd_follow = {
     .details =
         "Starts behind the newest message unless --tail, --since or --from say otherwise.\n"
         "WHEN is 90s, 5m, 1h or 2d (ago), 2026-03-04T05:06:07Z, @seconds, or HH:MM[:SS].\n"
+        "EXPR sees the whole message: .seq, .time, .meta.tags and .data. Where it fails, or gives\n"
+        "null, the message is passed over; a result that is neither true nor false ends follow.\n"
         "When messages are overwritten before they were read, a notice on stderr tells how many;\n"
         "the exit status of --no-follow, --replay and WHEN..WHEN is 9 then.\n"
         "\n"
         "  plasmite follow ci --tag green --one       wait until something happens\n"
         "  plasmite follow chat --tail 10\n"
         "  plasmite follow chat --since 14:00..15:00\n"
+        "  plasmite follow logs --since 1h --where '.data.level == \"error\"' --no-follow\n"
         "  plasmite follow temperature --since 1h --replay 60\n",
 };

@@ -25,8 +25,8 @@ static const struct command_spec cmd_pool = {
 };
 
 static const struct command_spec *const commands[] = {
-    &cmd_pool,   &cmd_feed,   &cmd_follow, &cmd_fetch,   &cmd_tap,
-    &cmd_mount,  &cmd_umount, &cmd_doctor, &cmd_completion, &cmd_version, NULL,
+    &cmd_pool,  &cmd_feed,   &cmd_follow, &cmd_duplex,     &cmd_fetch,   &cmd_tap,
+    &cmd_mount, &cmd_umount, &cmd_doctor, &cmd_completion, &cmd_version, NULL,
 };
 
 static const char *const colours[] = {"auto", "always", "never", NULL};
