@@ -45,8 +45,9 @@ static const struct option_spec options[] = {
 };
 
 /*
- * The sending side has a thread of its own.  When the command ends, that may be in read(2), or wait for the writer lock, and nobody
- * waits for it: so it is static, and uses nothing that is released before the process has gone.
+ * The sending side has a thread of its own.  When the command ends, that may be in read(2), or wait
+ * for the writer lock, and nobody waits for it: so it is static, and uses nothing that is released
+ * before the process has gone.
  */
 static struct sender {
     struct ingest ingest;
@@ -85,7 +86,7 @@ static int send_line(struct sender *s, struct bytes line, struct error *err)
     return ingest_text(&s->ingest, buf_bytes(&json), err);
 }
 
-/* The whole lines in *held, and at the end of the input, or when it is too long to be sent, also the rest. */
+/* The whole lines in *held; at the end of the input, or when it is too long, also the rest. */
 static int send_lines(struct sender *s, struct buf *held, bool is_end, struct error *err)
 {
     size_t at = 0;
@@ -136,13 +137,24 @@ static int chat(struct sender *s, struct error *err)
     return 0;
 }
 
+static int take_records(struct sender *s, struct error *err)
+{
+    struct input_counts counts;
+    int rc = ingest_run(&s->ingest, STDIN_FILENO, &counts, err);
+
+    if (rc < 0 && err->kind == PLSM_ERROR_USAGE && counts.good + counts.bad == 0)
+        fail_hint(err, "Nothing came in: pipe JSON to it, or run it on a terminal with --me NAME.");
+    return rc;
+}
+
 static void *send_all(void *user)
 {
     struct sender *s = user;
-    struct input_counts counts;
 
-    s->result = s->me != NULL ? chat(s, &s->error)
-                              : ingest_run(&s->ingest, STDIN_FILENO, &counts, &s->error);
+    if (s->me != NULL)
+        s->result = chat(s, &s->error);
+    else
+        s->result = take_records(s, &s->error);
     pool_wake_control(&s->ended);
     return NULL;
 }

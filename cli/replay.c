@@ -101,7 +101,7 @@ static uint64_t due_ns(const struct replay *r, uint64_t time_ns)
     return pause < (double)(UINT64_MAX / 2) ? r->printed_ns + (uint64_t)pause : UINT64_MAX;
 }
 
-/* Reads ahead, and when there is nothing to read sleeps.  False when whoever read our output has gone. */
+/* Reads ahead, then sleeps.  False when whoever read our output has gone. */
 static bool wait_for_turn(struct replay *r, uint64_t due)
 {
     while (clock_mono_ns() < due) {
@@ -113,7 +113,7 @@ static bool wait_for_turn(struct replay *r, uint64_t due)
     return true;
 }
 
-/* The first message that was read ahead, when it has its turn.  False when the output is at its end. */
+/* The first message read ahead, when it has its turn.  False when the output is at its end. */
 static bool print_next(struct replay *r)
 {
     struct ahead ahead;

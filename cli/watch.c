@@ -13,7 +13,7 @@
 #define READER_CHECK_NS NS_PER_S   /* between looks whether the reader of an idle pipe has gone */
 #define NAP_MIN_NS (1 * NS_PER_MS) /* --no-notify: between looks for messages, doubled each time */
 #define NAP_MAX_NS (50 * NS_PER_MS)
-/* At once: larger ones are no faster into a pipe, and keep a slow reader's losses from being noticed. */
+/* Larger pieces are no faster into a pipe, and a slow reader would learn later what it lost. */
 #define RENDER_BYTES (32 * 1024)
 
 #define GO_ON (-3) /* of the steps of watch_run(), beside what it returns */

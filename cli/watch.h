@@ -1,5 +1,6 @@
 /*
- * Printing the messages of a pool as they come: what `follow`, its replay and the receiving side of `duplex` share.
+ * Printing the messages of a pool as they come: what `follow`, its replay and the receiving side of
+ * `duplex` share.
  *
  *     struct watch w = {.cli = cli, .pool = pool, .pool_ref = ref, .timeout_ns = UINT64_MAX};
  *     watch_parse_since(cli, since, &start)
@@ -7,7 +8,8 @@
  *     code = watch_run(&w)
  *     watch_close(&w)
  *
- * Messages that were overwritten before they could be read are told of in `drop` notices, at most one in a second.
+ * Messages that were overwritten before they could be read are told of in `drop` notices, at most
+ * one in a second.
  * One thread.
  */
 #ifndef CLI_WATCH_H
@@ -63,7 +65,7 @@ int watch_parse_since(struct cli *cli, const char *text, struct stream_options *
 /* --timeout; UINT64_MAX for NULL.  -1 with cli->error. */
 int watch_parse_timeout(struct cli *cli, const char *text, uint64_t *ret_ns);
 
-/* Does it start at a time that is yet to come?  Nobody means to wait so long: the command ends at once, with 0. */
+/* Does it start at a time yet to come?  Nobody means to wait so long: it ends at once, with 0. */
 bool watch_is_in_future(const struct stream_options *start);
 
 int watch_open(struct watch *w, const struct stream_options *start);
