@@ -217,9 +217,7 @@ static void too_large(const struct intake *in, struct error *err)
 static enum intake_status refused(struct intake *in, struct error *err)
 {
     fail_offset(err, in->value_offset);
-    failed(in);
-    in->refused.skipping = (in->framing & INTAKE_RECORDS) == 0;
-    return INTAKE_FAILED;
+    return failed(in);
 }
 
 static enum intake_status not_an_object(struct intake *in, struct error *err)
@@ -308,6 +306,8 @@ static enum intake_status value_done(struct intake *in, struct error *err)
     bool deep = in->gate.deep;
     int is_message = 0;
 
+    if (in->not_object)
+        return not_an_object(in, err);
     in->gate.deep = false;
     if (in->flags & INTAKE_RECOGNISE)
         is_message = unwrap(in, &value, &own_raw, err);
@@ -325,15 +325,17 @@ static enum intake_status value_done(struct intake *in, struct error *err)
     return add_item(in, value, tags, raw, is_message > 0 && tags.n > 0, err);
 }
 
+/* Is there a value that waits for its end? */
+static bool is_late(const struct intake *in)
+{
+    return in->has_one && (in->framing & INTAKE_LATE);
+}
+
 /* The last byte of a value has been taken. */
 static enum intake_status value_there(struct intake *in, struct error *err)
 {
     in->has_one = (in->framing & INTAKE_ONE) != 0;
-    if (in->not_object) {
-        not_an_object(in, err);
-        return refused(in, err);
-    }
-    return in->has_one && (in->framing & INTAKE_LATE) ? INTAKE_MORE : value_done(in, err);
+    return is_late(in) ? INTAKE_MORE : value_done(in, err);
 }
 
 /* ---- the stream ---- */
@@ -354,9 +356,7 @@ static uint64_t held_max(const struct intake *in)
 static enum intake_status value_begin(struct intake *in, const struct piece *piece,
                                       struct error *err)
 {
-    bool late = in->has_one && (in->framing & INTAKE_LATE);
-
-    if (!late) /* else the record began with the value that was there */
+    if (!is_late(in)) /* else the record began with the value that was there */
         in->value_offset = in->offset + piece->at;
     if (in->has_one) {
         fail(err, PLSM_ERROR_USAGE, "invalid json");
@@ -516,7 +516,7 @@ int intake_end(struct intake *in, struct error *err)
 
     if (json_gate_open(&in->gate))
         status = value_end(in, err);
-    else if (in->has_one && (in->framing & INTAKE_LATE))
+    if (status == INTAKE_MORE && is_late(in))
         status = value_done(in, err);
     payloads_follow(in, n_before);
     intake_reset(in);
@@ -556,7 +556,7 @@ uint64_t intake_value_offset(const struct intake *in)
 
 bool intake_open(const struct intake *in)
 {
-    return json_gate_open(&in->gate) || intake_held(in) > 0;
+    return json_gate_open(&in->gate) || is_late(in);
 }
 
 bool intake_skipping(const struct intake *in)

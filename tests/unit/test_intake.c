@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #define MAX (1 << 20)
+#define RS '\x1e'
 
 /* What went through an intake: one line for each message (tags TAB data) and each failure (! offset detail). */
 struct transcript {
@@ -72,12 +73,18 @@ static void push_piece(struct intake *in, const char *p, size_t n, struct transc
     free(piece);
 }
 
-static void finish(struct intake *in, struct transcript *t)
+static void end(struct intake *in, struct transcript *t)
 {
     struct error err = ERROR_INIT;
 
     if (intake_end(in, &err) < 0)
         note_failure(&err, t);
+    note_payloads(in, t);
+}
+
+static void finish(struct intake *in, struct transcript *t)
+{
+    end(in, t);
     intake_free(in);
 }
 
@@ -91,7 +98,45 @@ static struct transcript run(struct intake *in, const char *text, size_t n, size
     return t;
 }
 
-/* The same however the text is cut. */
+/* With intake_end() before each `cut`, which is pushed as a blank of what follows. */
+static struct transcript run_cut(struct intake *in, const char *text, size_t n, size_t piece,
+                                 char cut)
+{
+    struct transcript t = {0};
+
+    for (size_t at = 0, size; at < n; at += size) {
+        const char *found = memchr(text + at + 1, cut, n - at - 1);
+
+        size = n - at < piece ? n - at : piece;
+        if (found != NULL && (size_t)(found - text) - at <= size)
+            size = (size_t)(found - text) - at;
+        push_piece(in, text + at, size, &t);
+        if (at + size < n && text[at + size] == cut)
+            end(in, &t);
+    }
+    finish(in, &t);
+    return t;
+}
+
+/* The same however the text is cut.  A cut of 0: the records are not cut. */
+static void framed_becomes(enum intake_framing framing, char cut, uint64_t max, const char *text,
+                           const char *expected)
+{
+    size_t n = strlen(text);
+
+    for (size_t piece = 1; piece <= n + 1; piece++) {
+        struct intake *in = new_intake(max, INTAKE_RECOGNISE);
+        struct transcript t;
+
+        intake_frame(in, framing);
+        t = cut != 0 ? run_cut(in, text, n, piece, cut) : run(in, text, n, piece);
+        if (!bytes_equal(buf_bytes(&t.lines), bytes_of(expected)))
+            fail_msg("pieces of %zu of %s\nbecame:\n%.*s\nexpected:\n%s", piece, text,
+                     (int)t.lines.n, t.lines.p, expected);
+        buf_done(&t.lines);
+    }
+}
+
 static void becomes(const char *text, uint64_t max, enum intake_flags flags, const char *expected)
 {
     size_t n = strlen(text);
@@ -132,6 +177,100 @@ static void intake__says_which_byte_is_wrong_and_goes_on_at_the_next_line(void *
     becomes("{\"a\":1,\x1e{\"b\":2}", MAX, 0, "!7 bad\n\t{\"b\":2}\n");
     becomes("x\n y\x1e {\"b\":2}", MAX, 0, "!0 bad\n\t{\"b\":2}\n");
     becomes("{\"a\":\"\xff\"}\n{\"b\":\"\xc3\xa9\"}", MAX, 0, "!6 bad\n\t{\"b\":\"\xc3\xa9\"}\n");
+}
+
+static void intake__reads_what_is_no_object_to_its_end(void **state)
+{
+    (void)state;
+    framed_becomes(INTAKE_WHOLE, 0, MAX, "[\n{\"a\":1},\n2]\n{\"b\":2}\n", "!0 bad\n\t{\"b\":2}\n");
+    framed_becomes(INTAKE_WHOLE, 0, MAX, "42", "!0 bad\n");
+    framed_becomes(INTAKE_WHOLE, 0, MAX, " [1", "!3 bad\n");
+    framed_becomes(INTAKE_WHOLE, 0, 8, " [1, 2, 3, 4]\n{\"b\":2}\n", "!1 bad\n\t{\"b\":2}\n");
+}
+
+#define RECORDS (INTAKE_WHOLE | INTAKE_RECORDS)
+
+static void records__are_refused_one_by_one(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+  /* a broken line is one record, whatever stands beside it */
+        {"x\ny\n z\n{\"b\":2}\n",                             "!0 bad\n!2 bad\n!5 bad\n\t{\"b\":2}\n"},
+        {"x\r\n\r\n {\"b\":2}\r\n",                           "!0 bad\n\t{\"b\":2}\n"                },
+        {"{\"a\":01}\n {\"b\":2}\n",                          "!6 bad\n\t{\"b\":2}\n"                },
+        {"{\"a\":\"}\n{\"b\":2}\n",                           "!7 bad\n\t{\"b\":2}\n"                },
+        {"{\"a\":\"\\x}\"}\n {\"b\":2}\n",                    "!7 bad\n\t{\"b\":2}\n"                },
+        {"{\"a\":\"\\x\\\"}\"}\n {\"b\":2}\n",                "!7 bad\n\t{\"b\":2}\n"                },
+ /* a broken document ends where its brackets close; its inside stays out */
+        {"{\n \"a\": x,\n {\"i\":1}\n}\n {\"b\":2}\n",        "!8 bad\n\t{\"b\":2}\n"                },
+        {"{\n \"a\": x \"}}\",\n {\"i\":1}\n}\n {\"b\":2}\n", "!8 bad\n\t{\"b\":2}\n"                },
+        {"{ \"a\": [x\n ]\n}{\"lost\":1}\n{\"b\":2}\n",       "!8 bad\n\t{\"b\":2}\n"                },
+ /* or where a line begins that cannot be of it */
+        {"{\"a\": [x\n {\"i\":1},\n\n{\"b\":2}\n",            "!7 bad\n\t{\"b\":2}\n"                },
+        {"{\"a\": [x\ny\n{\"b\":2}\n",                        "!7 bad\n!9 bad\n\t{\"b\":2}\n"        },
+        {"{\"a\": [x\x1e {\"b\":2}\n",                        "!7 bad\n\t{\"b\":2}\n"                },
+ /* one that is cut off does not swallow the next */
+        {"{\"a\":\n{\"b\":2}\n",                              "!6 bad\n\t{\"b\":2}\n"                },
+        {"{\"a\":[1,\n{\"b\":2}\n{\"c\":3}\n",                "!9 bad\n\t{\"b\":2}\n\t{\"c\":3}\n"   },
+        {"{\"a\":1,\n{\"b\":2}\n",                            "!8 bad\n\t{\"b\":2}\n"                },
+        {"{\n\"a\":[\n {\"i\":1}\n]}\n{\"b\":2}",             "\t{\"a\":[{\"i\":1}]}\n\t{\"b\":2}\n" },
+ /* whole values that are refused spoil nothing */
+        {"[1] 2 {\"lost\":2}\n1\n{\"c\":3}",                  "!0 bad\n!17 bad\n\t{\"c\":3}\n"       },
+        {"[\n{\"a\":1},\n2]\n{\"b\":2}\n",                    "!0 bad\n\t{\"b\":2}\n"                },
+        {"",                                                  ""                                     },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        framed_becomes(RECORDS, 0, MAX, rows[i].text, rows[i].expected);
+    framed_becomes(RECORDS, 0, 7, "{\"a\":\"}}{\",\n \"c\":[]}\n {\"b\":2}\n{}",
+                   "!7 too large\n\t{\"b\":2}\n\t{}\n");
+}
+
+#define LINE (INTAKE_WHOLE | INTAKE_ONE | INTAKE_LATE)
+
+static void lines__hold_one_value_each(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+        {"{\"a\":1}\n\n \r\n {\"b\":2} \r\n{}", "\t{\"a\":1}\n\t{\"b\":2}\n\t{}\n"              },
+        {"{\"a\":1}{\"b\":2}\n{\"c\":3}",       "!7 bad\n\t{\"c\":3}\n"                         },
+        {"{\"a\":1} x\n{\"c\":3}\n",            "!8 bad\n\t{\"c\":3}\n"                         },
+        {"{\n\"a\":1\n}\n{\"c\":3}\n",          "!1 bad\n!5 bad\n!8 bad\n\t{\"c\":3}\n"         },
+        {"1\n[1]\n\"x\"\nnull\n{\"c\":3}",      "!0 bad\n!2 bad\n!6 bad\n!10 bad\n\t{\"c\":3}\n"},
+        {"{\"a\":\"\n\"}\n{\"c\":3}",           "!6 bad\n!9 bad\n\t{\"c\":3}\n"                 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        framed_becomes(LINE, '\n', MAX, rows[i].text, rows[i].expected);
+    framed_becomes(LINE, '\n', 7, "{\"a\":12}\n{\"c\":3}", "!7 too large\n\t{\"c\":3}\n");
+}
+
+static void sequences__give_a_value_out_at_once(void **state)
+{
+    struct intake *in = new_intake(MAX, 0);
+    struct transcript t = {0};
+
+    (void)state;
+    framed_becomes(INTAKE_WHOLE | INTAKE_ONE, RS, MAX,
+                   "\x1e{\"a\":\n1}\n\x1e{\"b\"\n\x1e{\"c\":3} {\"d\":4}\x1e\x1e 5\x1e{}",
+                   "\t{\"a\":1}\n!16 bad\n\t{\"c\":3}\n!25 bad\n!35 bad\n\t{}\n");
+    intake_frame(in, INTAKE_WHOLE | INTAKE_ONE);
+    push_piece(in, "{\"a\":1}", 7, &t);
+    assert_int_equal(t.n_messages, 1);
+    intake_frame(in, LINE);
+    intake_reset(in);
+    push_piece(in, "{\"a\":2}", 7, &t);
+    assert_int_equal(t.n_messages, 1);
+    assert_true(intake_open(in));
+    end(in, &t);
+    assert_int_equal(t.n_messages, 2);
+    assert_false(intake_open(in));
+    intake_free(in);
+    buf_done(&t.lines);
 }
 
 static void intake__refuses_what_is_cut_off(void **state)
@@ -378,6 +517,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(intake__takes_values_as_they_come),
         cmocka_unit_test(intake__says_which_byte_is_wrong_and_goes_on_at_the_next_line),
+        cmocka_unit_test(intake__reads_what_is_no_object_to_its_end),
+        cmocka_unit_test(records__are_refused_one_by_one),
+        cmocka_unit_test(lines__hold_one_value_each),
+        cmocka_unit_test(sequences__give_a_value_out_at_once),
         cmocka_unit_test(intake__refuses_what_is_cut_off),
         cmocka_unit_test(intake__refuses_what_is_too_large),
         cmocka_unit_test(intake__holds_little_of_what_is_too_large),

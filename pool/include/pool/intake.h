@@ -39,8 +39,8 @@ enum intake_framing {
     /* a value that is no object is read to its end (but for no more bytes than a message may have) and refused as a whole */
     INTAKE_WHOLE = 1 << 0,
     /*
-     * Every broken record is told on its own.  It ends with the line on which its brackets close, or before a line that
-     * begins with anything but a blank and a closing bracket, or at RS.  A line that begins with `{` always begins a record.
+     * Every refused record is told on its own.  It ends with the line on which its brackets close, or before a line that
+     * begins with anything but a blank or a closing bracket, or at RS.  A line that begins with `{` always begins a record.
      */
     INTAKE_RECORDS = 1 << 1,
     /* one value at most up to intake_end(): whatever follows it is wrong; an error spoils the rest */
