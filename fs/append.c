@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "framing.h"
 #include "handle.h"
+#include "notes.h"
 #include "status.h"
 #include "waiters.h"
 #include "work.h"
@@ -56,10 +57,12 @@ struct write_job {
     bool end;        /* no more will come */
     size_t good;     /* committed up to here */
     size_t complete; /* and complete in the framing up to here */
-    int status;      /* errno of what stopped it */
-    bool stored;     /* something was committed */
-    bool started;    /* `fresh` is known */
-    bool fresh;      /* began between values: it can be repeated as if nothing had happened */
+    int status;      /* errno of what stopped it; the reason is in err */
+    struct error err;
+    size_t wrong; /* the place it is about, n when it is about none */
+    bool stored;  /* something was committed */
+    bool started; /* `fresh` is known */
+    bool fresh;   /* began between values: it can be repeated as if nothing had happened */
     bool nonblock;
     uint64_t deadline_ns;
     char data[]; /* of a queued one */
@@ -119,10 +122,7 @@ static void notify_poller(struct writer *w)
     ph = w->ph;
     w->ph = NULL;
     pthread_mutex_unlock(&w->lock);
-    if (ph == NULL)
-        return;
-    fuse_lowlevel_notify_poll(ph);
-    fuse_pollhandle_destroy(ph);
+    handle_notify(w->handle.m, ph);
 }
 
 static void add_receipts(struct writer *w, const struct payload *payloads, size_t n,
@@ -238,7 +238,8 @@ static void settle(struct writer *w)
 static bool commit(struct write_job *job, enum append_flags flags)
 {
     struct writer *w = job->writer;
-    struct error err = ERROR_INIT;
+    struct error err =
+        ERROR_INIT; /* the job's may say already what is wrong with the next message */
     struct receipt receipt = {0};
     size_t n;
     const struct payload *payloads = intake_payloads(w->framing.in, &n);
@@ -254,9 +255,10 @@ static bool commit(struct write_job *job, enum append_flags flags)
     }
     if (err.kind == PLSM_ERROR_BUSY && (flags & APPEND_TRY) != 0)
         return false;
+    job->err = err;
     job->status = status_errno(&err, DOOR_WRITER);
     give_up(job);
-    job->at = job->n;
+    job->at = job->wrong = job->n;
     return true;
 }
 
@@ -264,14 +266,14 @@ static bool commit(struct write_job *job, enum append_flags flags)
 static void push(struct write_job *job)
 {
     struct writer *w = job->writer;
-    struct error err = ERROR_INIT;
     size_t used = 0, end = 0;
     enum intake_status status;
 
     if (job->at < job->n) {
-        status = framing_push(&w->framing, job->p + job->at, job->n - job->at, &used, &end, &err);
+        status =
+            framing_push(&w->framing, job->p + job->at, job->n - job->at, &used, &end, &job->err);
     } else {
-        status = framing_end(&w->framing, &err);
+        status = framing_end(&w->framing, &job->err);
         job->end = false;
     }
     if (end > 0) {
@@ -279,10 +281,15 @@ static void push(struct write_job *job)
         atomic_store(&w->told, false); /* what is unfinished from now on is another text */
     }
     job->at += used;
+    job->wrong = job->at;
+    if (status != INTAKE_FAILED && !count_held(w)) {
+        (void)fail(&job->err, PLSM_ERROR_USAGE,
+                   "too much unfinished text is being written through this mount");
+        (void)fail_detail(&job->err, ERROR_DETAIL_TOO_LARGE);
+        status = INTAKE_FAILED;
+    }
     if (status == INTAKE_FAILED)
-        job->status = status_errno(&err, DOOR_WRITER);
-    else if (!count_held(w))
-        job->status = EMSGSIZE;
+        job->status = status_errno(&job->err, DOOR_WRITER);
 }
 
 /* What a refused message leaves behind, once everything before it is stored. */
@@ -329,6 +336,22 @@ static bool run(struct write_job *job, enum append_flags flags)
     return true;
 }
 
+/* Keeps what was refused for `errors`.  What only goes on with it has no reason of its own. */
+static void note(const struct write_job *job)
+{
+    struct failure failure = {
+        .node = job->writer->handle.node,
+        .status = job->status,
+        .err = &job->err,
+        .rejected = true,
+        .text = {job->p, job->n},
+        .at = job->wrong
+    };
+
+    if (job->good == 0 && job->err.kind != PLSM_ERROR_NONE)
+        notes_fail(job->writer->handle.m, &failure);
+}
+
 static void reply(const struct write_job *job)
 {
     if (job->req == NULL)
@@ -346,6 +369,8 @@ static void answer(struct write_job *job)
 {
     struct writer *w = job->writer;
 
+    if (job->status != 0)
+        note(job);
     reply(job);
     if (job->stored)
         waiters_kick(w->handle.m, pool_of(w));
@@ -376,7 +401,10 @@ static void run_queued(struct write_job *job)
 
     while (!run(job, flags)) {
         if (clock_mono_ns() >= job->deadline_ns || atomic_load(&w->handle.m->stopping)) {
+            (void)fail(&job->err, PLSM_ERROR_BUSY,
+                       "another writer held the pool's lock for too long");
             job->status = atomic_load(&w->handle.m->stopping) ? ECONNABORTED : EBUSY;
+            job->wrong = job->n;
             give_up(job);
             settle(w);
             break;
@@ -483,7 +511,13 @@ static void writer_flush(fuse_req_t req, struct handle *h)
     struct writer *w = (struct writer *)h;
     bool unfinished = w->framing.kind != FRAMING_LINES && atomic_load(&w->held) > 0 &&
                       !atomic_exchange(&w->told, true);
+    struct error err = ERROR_INIT;
+    struct failure failure = {.node = h->node, .status = EBADMSG, .err = &err, .rejected = true};
 
+    if (unfinished) {
+        (void)fail(&err, PLSM_ERROR_USAGE, "the file was closed in the middle of a JSON value");
+        notes_fail(h->m, &failure);
+    }
     fuse_reply_err(req, unfinished ? EBADMSG : 0);
 }
 

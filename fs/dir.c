@@ -4,6 +4,7 @@
 #include "base/units.h"
 #include "handle.h"
 #include "lookup.h"
+#include "notes.h"
 #include "pool/store.h"
 #include "status.h"
 #include "work.h"
@@ -66,7 +67,7 @@ static int add_fixed(struct mount *m, const struct node *node, struct listing *l
         struct stat st;
         int result = 0;
 
-        if (path_step(&node->place, name, 0, &place) != 0)
+        if (path_step(&node->place, name, 0, &place, NULL) != 0)
             continue;
         attr_fill_dirent(&place, node->pool, &st);
         if (m->list_live || place.kind != PLACE_LINK || !place.link_live)
@@ -91,7 +92,7 @@ static int add_pools(struct mount *m, const struct node *root, struct listing *l
         struct place place;
         struct stat st;
 
-        if (path_step(&root->place, pools.names[i], 0, &place) != 0)
+        if (path_step(&root->place, pools.names[i], 0, &place, NULL) != 0)
             continue;
         attr_fill_dirent(&place, NULL, &st);
         if (place.in_pool)
@@ -210,6 +211,7 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
         return;
     }
     if (check_new_name(name, &err) < 0) {
+        notes_fail(m, &(struct failure){parent, name, EINVAL, &err, .text = bytes_of(name)});
         fuse_reply_err(req, EINVAL);
         return;
     }

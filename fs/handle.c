@@ -1,6 +1,7 @@
 /* Open files in general, and those with a fixed content. */
 #include "handle.h"
 
+#include "notes.h"
 #include "status.h"
 #include "work.h"
 
@@ -27,6 +28,7 @@ void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m
     if (h->next != NULL)
         h->next->prev = &h->next;
     m->handles = h;
+    m->n_handles++;
     pthread_mutex_unlock(&m->handles_lock);
     if (is_counted(node))
         atomic_fetch_add(&node->pool->handles, 1);
@@ -43,6 +45,7 @@ void handle_unref(struct handle *h)
     *h->prev = h->next;
     if (h->next != NULL)
         h->next->prev = h->prev;
+    m->n_handles--;
     pthread_mutex_unlock(&m->handles_lock);
     h->ops->destroy(h);
     if (is_counted(node))
@@ -60,6 +63,15 @@ void handles_free(struct mount *m)
     }
 }
 
+void handle_notify(struct mount *m, struct fuse_pollhandle *ph)
+{
+    if (ph == NULL)
+        return;
+    atomic_fetch_add(&m->notifications, 1);
+    fuse_lowlevel_notify_poll(ph);
+    fuse_pollhandle_destroy(ph);
+}
+
 /* A read that is made by a worker. */
 struct slow_read {
     struct work work;
@@ -75,6 +87,7 @@ static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t siz
     auto_buf struct buf out = BUF_INIT;
     struct error err = ERROR_INIT;
     struct bytes bytes;
+    int status;
     enum view_result result =
         snapshot_read(h->node->snapshot, (uint64_t)off, size, patience, &out, &bytes, &err);
 
@@ -83,7 +96,9 @@ static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t siz
         fuse_reply_buf(req, bytes.p, bytes.n);
         break;
     case VIEW_FAILED:
-        fuse_reply_err(req, status_errno(&err, DOOR_READER));
+        status = status_errno(&err, DOOR_READER);
+        notes_fail(h->m, &(struct failure){.node = h->node, .status = status, .err = &err});
+        fuse_reply_err(req, status);
         break;
     case VIEW_LATER:
         break;

@@ -43,6 +43,9 @@ void handle_unref(struct handle *h);
 /* At the very end, when no other thread runs any more. */
 void handles_free(struct mount *m);
 
+/* Tells a poller that there is something, and lets go of it; NULL is nobody. */
+void handle_notify(struct mount *m, struct fuse_pollhandle *ph);
+
 /* What a finite file does; also the reading side of `size`. */
 void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                const struct fuse_file_info *fi);

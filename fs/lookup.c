@@ -4,7 +4,8 @@
 #include "base/units.h"
 #include "handle.h"
 #include "hash.h"
-#include "readme.h"
+#include "instant.h"
+#include "notes.h"
 #include "status.h"
 #include "work.h"
 
@@ -20,7 +21,7 @@ struct later {
     struct work work;
     struct mount *m;
     fuse_req_t req;
-    struct node *node; /* the directory, or what is opened; with a reference */
+    struct node *node;  /* the directory, or what is opened; with a reference */
     struct place place; /* of the name */
     char *name;         /* NULL: an OPEN */
     int flags;
@@ -28,9 +29,8 @@ struct later {
 
 void lookup_reply(fuse_req_t req, struct mount *m, struct node *node)
 {
-    struct fuse_entry_param entry = {.ino = node->id,
-                                     .attr_timeout = attr_timeout(node),
-                                     .entry_timeout = entry_timeout(node)};
+    struct fuse_entry_param entry = {
+        .ino = node->id, .attr_timeout = attr_timeout(node), .entry_timeout = entry_timeout(node)};
 
     attr_fill(m, node, &entry.attr);
     if (fuse_reply_entry(req, &entry) == -ENOENT)
@@ -45,6 +45,22 @@ static void reply_missing(fuse_req_t req, const struct node *dir, const char *na
         fuse_reply_entry(req, &none);
     else
         fuse_reply_err(req, ENOENT);
+}
+
+/* Answers with an error, and keeps what it was about unless that is plain enough. */
+static void refuse(fuse_req_t req, struct mount *m, const struct node *dir, const char *name,
+                   int status, const struct error *err)
+{
+    struct failure failure = {.node = dir,
+                              .name = name,
+                              .status = status,
+                              .err = err,
+                              .text = bytes_of(name),
+                              .at = err->has_offset ? err->offset : 0};
+
+    if (status == EINVAL || status == EIO || status == EUCLEAN)
+        notes_fail(m, &failure);
+    fuse_reply_err(req, status);
 }
 
 /* Enters the node and answers; takes over *place and the snapshot. */
@@ -62,67 +78,17 @@ static void enter(fuse_req_t req, struct mount *m, struct node *dir, const char 
 
 /* --- files whose bytes are made here and now --- */
 
-static int make_info(struct mpool *pool, struct buf *out, uint64_t *ret_time, struct error *err)
-{
-    struct pool_info info;
-
-    if (pool_info(pool->pool, &info, err) < 0)
-        return -1;
-    *ret_time = info.newest_time != 0 ? info.newest_time : info.created_ns;
-    if (pool_info_json(&info, pool->name, pool->path, 0, out) < 0 || buf_add_char(out, '\n') < 0)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    return 0;
-}
-
-static int make_size(struct mpool *pool, struct buf *out, uint64_t *ret_time, struct error *err)
-{
-    struct pool_info info;
-
-    if (pool_info(pool->pool, &info, err) < 0)
-        return -1;
-    *ret_time = info.created_ns;
-    if (buf_add_u64(out, info.file_size) < 0 || buf_add_char(out, '\n') < 0)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    return 0;
-}
-
-static int make_version(const struct mount *m, struct buf *out, struct error *err)
-{
-    if (buf_printf(out, "plasmite %s, libfuse %s, protocol %u.%u\n", PLASMITE_VERSION,
-                   fuse_pkgversion(), m->protocol_major, m->protocol_minor) < 0)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    return 0;
-}
-
-static int make_bytes(struct mount *m, const struct place *place, struct mpool *pool,
-                      struct buf *out, uint64_t *ret_time, struct error *err)
-{
-    *ret_time = m->start_ns;
-    switch (place->kind) {
-    case PLACE_INFO:
-        return make_info(pool, out, ret_time, err);
-    case PLACE_SIZE:
-        return make_size(pool, out, ret_time, err);
-    case PLACE_VERSION:
-        return make_version(m, out, err);
-    default:
-        if (buf_add_str(out, readme_text(place)) < 0)
-            return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-        return 0;
-    }
-}
-
 static void enter_bytes(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
-                        struct place *place, struct mpool *pool)
+                        struct place *place)
 {
     auto_buf struct buf bytes = BUF_INIT;
     struct error err = ERROR_INIT;
     struct snapshot *snap;
     uint64_t time_ns;
 
-    if (make_bytes(m, place, pool, &bytes, &time_ns, &err) < 0) {
+    if (instant_make(m, place, dir->pool, &bytes, &time_ns, &err) < 0) {
         path_done(place);
-        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        refuse(req, m, dir, name, status_errno(&err, DOOR_PATH), &err);
         return;
     }
     struct node_version version = {hash_bytes(HASH_START, buf_bytes(&bytes)), bytes.n};
@@ -132,7 +98,7 @@ static void enter_bytes(fuse_req_t req, struct mount *m, struct node *dir, const
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    enter(req, m, dir, name, version, place, pool, snap);
+    enter(req, m, dir, name, version, place, dir->pool, snap);
 }
 
 /* --- views --- */
@@ -155,7 +121,7 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
         return true;
     case VIEW_FAILED:
         path_done(place);
-        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        refuse(req, m, dir, name, status_errno(&err, DOOR_PATH), &err);
         return true;
     case VIEW_OK:
         break;
@@ -233,7 +199,7 @@ static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const
 
     if (pools_get(m->pools, name, &pool, &err) < 0) {
         path_done(place);
-        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        refuse(req, m, root, name, status_errno(&err, DOOR_PATH), &err);
         return;
     }
     enter(req, m, root, name, (struct node_version){pool->identity, 0}, place, pool, NULL);
@@ -242,39 +208,26 @@ static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const
 static void enter_place(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                         struct place *place)
 {
-    switch (place->kind) {
-    case PLACE_README:
-    case PLACE_VERSION:
-    case PLACE_INFO:
-    case PLACE_SIZE:
-        enter_bytes(req, m, dir, name, place, dir->pool);
-        return;
-    case PLACE_LAST:
-    case PLACE_SINCE:
-    case PLACE_FROM:
-    case PLACE_SEQ:
-        if (place->live)
-            break;
-        if (!enter_view(req, m, dir, name, place, VIEW_QUICK))
-            enter_view_later(req, m, dir, name, place);
-        return;
-    default:
-        break;
-    }
-    enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
+    if (instant_is(place))
+        enter_bytes(req, m, dir, name, place);
+    else if (!path_is_view(place) || place->live)
+        enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
+    else if (!enter_view(req, m, dir, name, place, VIEW_QUICK))
+        enter_view_later(req, m, dir, name, place);
 }
 
 void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *name)
 {
+    struct error err = ERROR_INIT;
     struct place place;
-    int status = path_step(&dir->place, name, clock_real_ns(), &place);
+    int status = path_step(&dir->place, name, clock_real_ns(), &place, &err);
 
     if (status == ENOENT) {
         reply_missing(req, dir, name);
         return;
     }
     if (status != 0) {
-        fuse_reply_err(req, status);
+        refuse(req, m, dir, name, status, &err);
         return;
     }
     if (place.kind == PLACE_LINK && place.link_live && !m->list_live) {
@@ -288,7 +241,8 @@ void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *
     }
     if (dir->pool != NULL && !mpool_alive(dir->pool)) {
         path_done(&place);
-        fuse_reply_err(req, ESTALE); /* the kernel walks the path once more and finds what is there now */
+        fuse_reply_err(
+            req, ESTALE); /* the kernel walks the path once more and finds what is there now */
         return;
     }
     enter_place(req, m, dir, name, &place);
@@ -314,7 +268,8 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
     struct error err = ERROR_INIT;
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
 
-    if (node->snapshot == NULL && node->pool != NULL && pool_check_alive(node->pool->pool, &err) < 0) {
+    if (node->snapshot == NULL && node->pool != NULL &&
+        pool_check_alive(node->pool->pool, &err) < 0) {
         (void)mpool_alive(node->pool); /* marks it when it is gone */
         return status_errno(&err, DOOR_WRITER);
     }
@@ -357,7 +312,8 @@ static void open_slowly(struct work *work)
     drop_later(later);
 }
 
-void lookup_open(fuse_req_t req, struct mount *m, struct node *node, const struct fuse_file_info *fi)
+void lookup_open(fuse_req_t req, struct mount *m, struct node *node,
+                 const struct fuse_file_info *fi)
 {
     struct later *later;
 

@@ -9,6 +9,7 @@
 #include "handle.h"
 #include "matches.h"
 #include "node.h"
+#include "notes.h"
 #include "ops.h"
 #include "options.h"
 #include "pools.h"
@@ -166,8 +167,9 @@ static int make_parts(struct mount *m, struct error *err)
     m->workers = workers_new();
     m->watch = watch_new(m);
     m->matches = matches_cache_new();
+    m->notes = notes_table_new();
     if (m->pools == NULL || m->nodes == NULL || m->waiters == NULL || m->workers == NULL ||
-        m->watch == NULL || m->matches == NULL)
+        m->watch == NULL || m->matches == NULL || m->notes == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return 0;
 }
@@ -179,6 +181,7 @@ static void free_parts(struct mount *m)
     matches_cache_free(m->matches);
     waiters_free(m->waiters);
     pools_free(m->pools);
+    notes_table_free(m->notes);
 }
 
 static int open_session(struct mount *m, const struct options *options, struct error *err)
@@ -275,6 +278,7 @@ int main(int argc, char **argv)
         printf("plasmite-fs %s\n", PLASMITE_VERSION);
     if (result == 0 && !options.version && !options.help) {
         m.start_ns = clock_real_ns();
+        m.start_mono_ns = clock_mono_ns();
         m.park_limit_ns = park_limit();
         pool_guard_sigbus();
         signal(SIGPIPE, SIG_IGN);

@@ -4,7 +4,7 @@
  * One thread, the loop, takes all requests from the kernel and answers nearly all of them; it never
  * waits.  Workers (work.h) do what may take long, one thread (waiters.h) waits for messages on behalf of
  * everybody who is parked, one (watch.h) watches the pool directory.  Locks, outermost first: a handle's own
- * (streams, appends, snapshots, match lists); then the tables' (nodes, pools, waiters, work), which are never held
+ * (streams, appends, snapshots, match lists); then the tables' (nodes, pools, waiters, work, notes), which are never held
  * together and under which nothing is called that waits or takes another lock.
  */
 #ifndef FS_MOUNT_H
@@ -27,6 +27,7 @@ struct waiters;
 struct workers;
 struct watch;
 struct matches_cache;
+struct notes_table;
 
 struct mount {
     struct fuse_session *session;
@@ -37,6 +38,7 @@ struct mount {
     bool allow_other;
     bool list_live;           /* show `follow` and `next` */
     uint64_t start_ns;        /* wall clock; the time of files that never change */
+    uint64_t start_mono_ns;
     uint64_t park_limit_ns;   /* parked reads are answered with EINTR after this long; 0: never */
     unsigned protocol_major, protocol_minor;
     int ready_fd;             /* told one byte when the mount answers; -1: nobody asks */
@@ -44,6 +46,8 @@ struct mount {
     atomic_size_t held;       /* bytes kept for open handles, see mount_hold() */
     pthread_mutex_t handles_lock;
     struct handle *handles;   /* all open files; those that nobody closes before the end are freed then */
+    size_t n_handles;
+    atomic_uint_fast64_t requests, notifications; /* for `stats` */
 
     struct mpools *pools;
     struct nodes *nodes;
@@ -51,6 +55,7 @@ struct mount {
     struct workers *workers;
     struct watch *watch;
     struct matches_cache *matches;
+    struct notes_table *notes;
 };
 
 /* Unfinished text of writers and cut messages of readers, together. */

@@ -36,6 +36,17 @@ uint64_t node_ino(const struct mpool *pool, const struct place *place)
     return ino > FUSE_ROOT_ID ? ino : ino + 2;
 }
 
+int node_path(const struct node *node, struct buf *out)
+{
+    if (node->parent == NULL)
+        return 0;
+    if (node_path(node->parent, out) < 0)
+        return -1;
+    if (out->n > 0 && buf_add_char(out, '/') < 0)
+        return -1;
+    return buf_add_str(out, node->name);
+}
+
 static uint64_t key_hash(const struct node *parent, const char *name, struct node_version version)
 {
     uint64_t h = hash_u64(HASH_START, parent == NULL ? 0 : parent->id);

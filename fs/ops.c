@@ -17,18 +17,25 @@ static struct mount *mount_of(fuse_req_t req)
     return fuse_req_userdata(req);
 }
 
+static void count(fuse_req_t req)
+{
+    atomic_fetch_add_explicit(&mount_of(req)->requests, 1, memory_order_relaxed);
+}
+
 /* The node, or NULL and ESTALE answered. */
 static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 {
     struct node *node = nodes_find(mount_of(req)->nodes, ino);
 
+    count(req);
     if (node == NULL)
         fuse_reply_err(req, ESTALE);
     return node;
 }
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
+static struct handle *handle_of(fuse_req_t req, const struct fuse_file_info *fi)
 {
+    count(req);
     return (struct handle *)(uintptr_t)fi->fh;
 }
 
@@ -232,7 +239,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)ino;
     if (off < 0)
@@ -244,7 +251,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *p, size_t n, off_t off,
                      struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)ino, (void)off;
     if (h->ops->write == NULL)
@@ -255,7 +262,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *p, size_t n, of
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)ino;
     if (h->ops->flush == NULL)
@@ -266,7 +273,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)ino, (void)datasync;
     if (h->ops->fsync == NULL)
@@ -278,7 +285,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                     struct fuse_pollhandle *ph)
 {
-    struct handle *h = handle_of(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)ino;
     h->ops->poll(req, h, ph);
@@ -286,7 +293,7 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)ino;
     if (h->ops->release != NULL)

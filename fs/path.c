@@ -35,6 +35,8 @@ static const struct row {
     {"README", ~0u, ~0u, PLACE_README},
     {".plasmite", IN_ROOT, IN_ROOT, PLACE_SYSTEM},
     {"version", IN_SYSTEM, IN_SYSTEM, PLACE_VERSION},
+    {"stats", IN_SYSTEM, IN_SYSTEM, PLACE_STATS},
+    {"errors", IN_SYSTEM | IN_POOL, IN_SYSTEM | IN_POOL, PLACE_ERRORS},
     {"append", IN_FINITE, IN_FINITE, PLACE_APPEND},
     {"lines", IN_POOL | IN_TAGS, IN_POOL | IN_TAGS, PLACE_LINES},
     {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST},
@@ -166,10 +168,22 @@ static int hex_digit(char c)
     return -1;
 }
 
+/* What is wrong with an argument, and where. */
+static int invalid(struct error *err, size_t at, const char *why)
+{
+    (void)fail(err, PLSM_ERROR_USAGE, "%s", why);
+    (void)fail_offset(err, at);
+    return EINVAL;
+}
+
+static const char is_control[] = "control characters cannot stand in a name; of `%` and two hex digits one byte is made, "
+                                 "so write `%25` or put a space behind `%`";
+
 /* `%` and two hex digits are one byte; any other `%` is itself.  EINVAL when a control byte comes out. */
-static int decode(const char *name, struct buf *out)
+static int decode(const char *name, struct buf *out, struct error *err)
 {
     for (const char *p = name; *p != '\0'; p++) {
+        size_t at = (size_t)(p - name);
         unsigned char c = (unsigned char)*p;
 
         if (c == '%' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
@@ -177,7 +191,7 @@ static int decode(const char *name, struct buf *out)
             p += 2;
         }
         if (c < 0x20 || c == 0x7f)
-            return EINVAL;
+            return invalid(err, at, is_control);
         if (buf_add_char(out, (char)c) < 0)
             return ENOMEM;
     }
@@ -193,56 +207,62 @@ static bool has_c1_control(struct bytes text)
     return false;
 }
 
-static int step_tag(const struct place *dir, const char *name, struct place *ret)
+static int step_tag(const struct place *dir, const char *name, struct place *ret, struct error *err)
 {
     auto_buf struct buf tag = BUF_INIT;
     struct place next = *dir;
-    struct error err = ERROR_INIT;
-    int status = decode(name, &tag);
+    struct error why = ERROR_INIT;
+    int status = decode(name, &tag, err);
 
     if (status != 0)
         return status;
     if (has_c1_control(buf_bytes(&tag)))
-        return EINVAL;
+        return invalid(err, 0, is_control);
     next.kind = PLACE_VIEW;
     if (++next.depth > PATH_DEPTH_MAX)
         return ELOOP;
-    next.lens = lens_add_tag(dir->lens, buf_bytes(&tag), &err);
+    next.lens = lens_add_tag(dir->lens, buf_bytes(&tag), &why);
     if (next.lens == NULL)
-        return err.kind == PLSM_ERROR_INTERNAL ? ENOMEM : EINVAL;
+        return why.kind == PLSM_ERROR_INTERNAL ? ENOMEM : invalid(err, 0, why.message);
     return finish(dir, &next, name, ret);
 }
 
-static int read_number(struct place *next, const char *name)
+static int read_number(struct place *next, const char *name, struct error *err)
 {
-    if (parse_u64(name, &next->n, NULL) < 0)
-        return EINVAL;
+    size_t digits = strspn(name, "0123456789");
+    const char *why;
+
+    if (parse_u64(name, &next->n, &why) < 0)
+        return invalid(err, name[digits] == '\0' ? 0 : digits, why);
     if (next->kind == PLACE_LAST && next->n > LAST_MAX)
-        return EINVAL;
+        return invalid(err, 0, "more messages than there can ever be");
     if (next->kind == PLACE_FROM && next->n == 0)
         next->n = 1;
     return 0;
 }
 
-static int read_times(struct place *next, const char *name, uint64_t now_ns)
+static int read_times(struct place *next, const char *name, uint64_t now_ns, struct error *err)
 {
-    if (parse_time_range(bytes_of(name), now_ns, &next->from_ns, &next->until_ns, NULL) < 0)
-        return EINVAL;
-    /* What waits for ever has no end. */
-    return next->live && next->until_ns != UINT64_MAX ? EINVAL : 0;
+    const char *why;
+
+    if (parse_time_range(bytes_of(name), now_ns, &next->from_ns, &next->until_ns, &why) < 0)
+        return invalid(err, 0, why);
+    if (next->live && next->until_ns != UINT64_MAX)
+        return invalid(err, 0, "below live/ there is no end: write since/WHEN alone");
+    return 0;
 }
 
 static int step_argument(const struct place *dir, const char *name, uint64_t now_ns,
-                         struct place *ret)
+                         struct place *ret, struct error *err)
 {
     struct place next = *dir;
     int status;
 
     if (dir->param == PLACE_VIEW)
-        return step_tag(dir, name, ret);
+        return step_tag(dir, name, ret, err);
     next.kind = dir->param;
-    status = next.kind == PLACE_SINCE ? read_times(&next, name, now_ns)
-                                      : read_number(&next, name);
+    status = next.kind == PLACE_SINCE ? read_times(&next, name, now_ns, err)
+                                      : read_number(&next, name, err);
     if (status != 0)
         return status;
     next.lens = lens_ref(dir->lens);
@@ -262,14 +282,15 @@ static int step_pool(const struct place *root, const char *name, struct place *r
     return finish(root, &next, "", ret);
 }
 
-int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret)
+int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret,
+              struct error *err)
 {
     const struct row *row = row_of(dir, name);
 
     if (row != NULL)
         return step_fixed(dir, row, name, ret);
     if (dir->kind == PLACE_PARAM)
-        return step_argument(dir, name, now_ns, ret);
+        return step_argument(dir, name, now_ns, ret, err);
     if (dir->kind == PLACE_ROOT)
         return step_pool(dir, name, ret);
     return ENOENT;
@@ -288,19 +309,22 @@ bool path_is_dir(const struct place *place)
     }
 }
 
-bool path_is_stream(const struct place *place)
+bool path_is_view(const struct place *place)
 {
     switch (place->kind) {
-    case PLACE_NEXT:
-        return true;
     case PLACE_LAST:
     case PLACE_SINCE:
     case PLACE_FROM:
     case PLACE_SEQ:
-        return place->live;
+        return true;
     default:
         return false;
     }
+}
+
+bool path_is_stream(const struct place *place)
+{
+    return place->kind == PLACE_NEXT || (path_is_view(place) && place->live);
 }
 
 bool path_is_written(const struct place *place)

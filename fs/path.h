@@ -17,6 +17,8 @@ enum place_kind {
     PLACE_ROOT,
     PLACE_SYSTEM,  /* .plasmite/ */
     PLACE_VERSION, /* .plasmite/version */
+    PLACE_STATS,   /* .plasmite/stats */
+    PLACE_ERRORS,  /* of a pool, or of the mount */
     PLACE_README,
     PLACE_VIEW,   /* a pool, or a pool under modifiers */
     PLACE_PARAM,  /* last/ since/ from/ seq/ tag/: names below are arguments */
@@ -55,14 +57,17 @@ struct place {
 int path_root(struct place *ret);
 
 /*
- * One component further.  ENOENT: no such name here; EINVAL: a bad number, time or tag; ELOOP: too many modifiers;
- * ENOMEM.  *ret is then untouched.
+ * One component further.  ENOENT: no such name here; EINVAL: a bad number, time or tag, and *err (may be NULL) says what is
+ * wrong with it, err->offset where in the name; ELOOP: too many modifiers; ENOMEM.  *ret is then untouched.
  */
-int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret);
+int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret,
+              struct error *err);
 void path_done(struct place *place);
 
 /* Is a directory / blocks when read / has a fixed content while the mount lives? */
 bool path_is_dir(const struct place *place);
+/* Selects messages: finite, or below live/ a stream. */
+bool path_is_view(const struct place *place);
 bool path_is_stream(const struct place *place);
 /* Is there to be written to? */
 bool path_is_written(const struct place *place);

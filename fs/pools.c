@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "hash.h"
+#include "notes.h"
 #include "pool/store.h"
 
 #include <errno.h>
@@ -74,6 +75,7 @@ static struct mpool *find(struct mpools *pools, const char *name)
 
 static void destroy(struct mpool *pool)
 {
+    notes_put(pool->mount, pool->notes, atomic_load(&pool->gone));
     pool_close(pool->pool);
     pthread_mutex_destroy(&pool->appends.lock);
     pthread_mutex_destroy(&pool->edge.lock);
@@ -152,7 +154,8 @@ static int describe(struct mpool *pool, struct error *err)
     pool->edge.last_stat = st;
     pool->identity = hash_bytes(hash_u64(HASH_START, st.st_ino),
                                 (struct bytes){(const char *)info.uuid, sizeof info.uuid});
-    return 0;
+    pool->notes = notes_get(pool->mount, pool->identity);
+    return pool->notes == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
 }
 
 static int make(struct mpools *pools, const char *name, struct mpool **ret, struct error *err)

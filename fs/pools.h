@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+struct notes;
 struct waiter;
 struct write_job;
 
@@ -28,6 +29,7 @@ struct mpool {
     uint64_t created_ns;
     uint64_t ring_size;   /* bytes */
     atomic_uint handles;  /* open files of this pool; rmdir looks */
+    struct notes *notes;  /* with a reference */
 
     struct {              /* under the waiters' lock */
         struct waiter *first;

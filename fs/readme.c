@@ -29,6 +29,7 @@ static const char pool_text[] =
     "    since/T           since/90s since/5m since/1h since/2d since/14:30 since/@1700000000\n"
     "                      since/2026-03-04T05:06:07Z, or since/T1..T2\n"
     "    follow  next      wait: new messages for ever; the next message only\n"
+    "    errors            what was refused lately, why, and the place: jq -r .place errors\n"
     "    info  size        about the pool, as JSON; its size in bytes\n"
     "                      (echo 64M > size gives it another one while it holds no messages)\n"
     "\n"
@@ -48,7 +49,12 @@ static const char argument_text[] =
     "Names below this directory are arguments, for example last/5, since/1h, from/100, seq/7 or tag/deploy.\n"
     "They work although they are not listed.  The README of the pool says more.\n";
 
-static const char system_text[] = "About this mount. No pool can have a name that begins with a dot.\n";
+static const char system_text[] =
+    "About this mount. No pool can have a name that begins with a dot.\n"
+    "\n"
+    "    errors    what failed lately in any pool, one JSON line each\n"
+    "    stats     what the mount is doing\n"
+    "    version   of it, libfuse and the kernel's protocol\n";
 
 const char *readme_text(const struct place *place)
 {

@@ -369,10 +369,7 @@ static void wake_poll(struct waiter *waiter, enum wake_reason reason)
     r->ph = NULL;
     r->poll_parked = false;
     pthread_mutex_unlock(&r->lock);
-    if (ph != NULL) {
-        fuse_lowlevel_notify_poll(ph);
-        fuse_pollhandle_destroy(ph);
-    }
+    handle_notify(r->handle.m, ph);
     handle_unref(&r->handle);
 }
 

@@ -14,6 +14,7 @@ struct waiters {
     bool started;
     uint32_t control;    /* changed to make the thread look at the lists again */
     uint64_t last_id;
+    size_t n_parked;
     struct mpool *pools; /* those with waiters, or lingering; the list holds a reference to each */
     /* Of the thread alone: what it waits for. */
     struct pool **set;
@@ -34,7 +35,7 @@ struct waiters *waiters_new(struct mount *m)
 }
 
 /* Under lock, as the next two. */
-static void insert(struct waiter *waiter)
+static void insert(struct waiters *waiters, struct waiter *waiter)
 {
     struct waiter **first = &waiter->pool->wait.first;
 
@@ -45,10 +46,12 @@ static void insert(struct waiter *waiter)
         (*first)->prev = &waiter->next;
     *first = waiter;
     waiter->parked = true;
+    waiters->n_parked++;
 }
 
-static void take_out(struct waiter *waiter)
+static void take_out(struct waiters *waiters, struct waiter *waiter)
 {
+    waiters->n_parked--;
     *waiter->prev = waiter->next;
     if (waiter->next != NULL)
         waiter->next->prev = waiter->prev;
@@ -72,7 +75,7 @@ bool waiters_cancel(struct mount *m, struct waiter *waiter)
     pthread_mutex_lock(&waiters->lock);
     parked = waiter->parked;
     if (parked)
-        take_out(waiter);
+        take_out(waiters, waiter);
     pthread_mutex_unlock(&waiters->lock);
     return parked;
 }
@@ -93,7 +96,7 @@ static void interrupted(fuse_req_t req, void *data)
         waiter = NULL;
     }
     if (waiter != NULL)
-        take_out(waiter);
+        take_out(waiters, waiter);
     pthread_mutex_unlock(&waiters->lock);
     if (waiter != NULL)
         waiter->wake(waiter, WAKE_INTERRUPT);
@@ -141,7 +144,7 @@ static bool arm(struct waiters *waiters, struct waiter *waiter)
     if (reason == WAKE_LOOK)
         waiter->armed = true;
     else
-        take_out(waiter);
+        take_out(waiters, waiter);
     pthread_mutex_unlock(&waiters->lock);
     if (reason != WAKE_LOOK)
         waiter->wake(waiter, reason);
@@ -158,7 +161,7 @@ void waiters_park(struct mount *m, struct waiter *waiter)
     pthread_mutex_lock(&waiters->lock);
     if (waiter->id == 0)
         waiter->id = ++waiters->last_id;
-    insert(waiter);
+    insert(waiters, waiter);
     listed_now = list_pool(waiters, pool);
     pool->wait.linger_ns = clock_mono_ns() + LINGER_NS;
     unwatched = !pool->wait.watched || pool->wait.watch_pos > pos;
@@ -172,6 +175,16 @@ void waiters_park(struct mount *m, struct waiter *waiter)
     }
     if (!listed_now)
         mpool_unref(pool);
+}
+
+size_t waiters_count(struct mount *m)
+{
+    size_t n;
+
+    pthread_mutex_lock(&m->waiters->lock);
+    n = m->waiters->n_parked;
+    pthread_mutex_unlock(&m->waiters->lock);
+    return n;
 }
 
 enum pick { PICK_READY, PICK_EXPIRED, PICK_ALL };
@@ -204,7 +217,7 @@ static void wake_some(struct waiters *waiters, struct mpool *pool, enum pick pic
         next = waiter->next;
         if (!picked(waiters, waiter, pick))
             continue;
-        take_out(waiter);
+        take_out(waiters, waiter);
         waiter->next = woken;
         woken = waiter;
     }

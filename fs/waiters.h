@@ -49,6 +49,9 @@ void waiters_park(struct mount *m, struct waiter *waiter);
 /* Takes it out again.  False when it is not parked (any more): somebody is about to call wake(), or did. */
 bool waiters_cancel(struct mount *m, struct waiter *waiter);
 
+/* How many are parked. */
+size_t waiters_count(struct mount *m);
+
 void waiters_kick(struct mount *m, struct mpool *pool);
 
 #endif

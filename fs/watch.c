@@ -46,8 +46,15 @@ static void forget_attributes(struct mount *m, const struct mpool *pool)
     uint64_t ids[BATCH];
     size_t n = nodes_below(m->nodes, pool, ids, BATCH);
 
+    atomic_fetch_add(&m->notifications, n);
     for (size_t i = 0; i < n; i++)
         (void)fuse_lowlevel_notify_inval_inode(m->session, ids[i], -1, 0);
+}
+
+static void forget_name(struct mount *m, uint64_t parent, const char *name)
+{
+    atomic_fetch_add(&m->notifications, 1);
+    (void)fuse_lowlevel_notify_inval_entry(m->session, parent, name, strlen(name));
 }
 
 /* Something happened to the file of a pool. */
@@ -61,7 +68,7 @@ static void look_at(struct mount *m, const char *name, uint32_t mask)
             if ((mask & IN_ATTRIB) != 0)
                 forget_attributes(m, dirs[i]->pool);
         } else if (node_announce(m->nodes, dirs[i])) {
-            (void)fuse_lowlevel_notify_inval_entry(m->session, FUSE_ROOT_ID, name, strlen(name));
+            forget_name(m, FUSE_ROOT_ID, name);
         }
         node_unref(m->nodes, dirs[i]);
     }
@@ -98,8 +105,7 @@ static void forget_idle_names(struct mount *m)
 
     while (!atomic_load(&m->stopping) && nodes_stale(m->nodes, clock_mono_ns(), &at, stale, &n)) {
         for (size_t i = 0; i < n; i++) {
-            (void)fuse_lowlevel_notify_inval_entry(m->session, stale[i]->parent->id, stale[i]->name,
-                                                   strlen(stale[i]->name));
+            forget_name(m, stale[i]->parent->id, stale[i]->name);
             node_unref(m->nodes, stale[i]);
         }
         n = BATCH;
