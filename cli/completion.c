@@ -2,24 +2,14 @@
 
 #define TABLE_MARK "# TABLE\n"
 
-/* Understood without a row. */
-static const struct option_spec help[] = {
-    {.letter = 'h', .name = "help", .help = "explain, and do nothing else"},
-    OPT_END,
-};
-static const struct option_spec version[] = {
-    {.letter = 'V', .name = "version", .help = "print the version, and do nothing else"},
-    OPT_END,
-};
-
 size_t completion_tables(const struct command_spec *program, const struct command_spec *command,
                          const struct option_spec *ret[COMPLETION_TABLES_MAX])
 {
     size_t n = 0;
 
     ret[n++] = program->options;
-    ret[n++] = help;
-    ret[n++] = command == program ? version : command->options;
+    ret[n++] = opts_help_row;
+    ret[n++] = command == program ? opts_version_row : command->options;
     return n;
 }
 

@@ -57,21 +57,25 @@ static const struct command_spec program = {
     .subcommands = commands,
     .options = program_options,
     .details =
-        "Options of the program may stand before or after the command.\n"
+        "These options may stand before or after the command.\n"
         "\n"
         "FIRST STEPS\n"
-        "  plasmite pool create chat                    make a pool of 1 MiB\n"
-        "  plasmite follow chat                         wait for messages (Ctrl-C ends it)\n"
-        "  plasmite feed chat '{\"from\":\"me\"}' --tag hi  append one, in another terminal\n"
-        "  plasmite follow chat --tail 10 --no-follow   the last ten\n"
-        "  plasmite mount ~/pools                       the same as files: echo, cat, grep\n"
+        "  plasmite pool create chat                      make a pool of 1 MiB\n"
+        "  plasmite follow chat                           wait for messages; Ctrl-C ends it\n"
+        "  plasmite feed chat '{\"from\":\"me\"}' --tag hi    append one, in another terminal\n"
+        "  plasmite follow chat --tail 10 --no-follow     the last ten, and no waiting\n"
+        "  echo '{\"n\":1}' | plasmite feed chat             append what another program prints\n"
+        "  plasmite mount ~/pools                         pools as files: echo, cat, grep\n"
         "\n"
-        "Results go to stdout, errors to stderr. In a pipe both are JSON; Use --json or\n"
-        "--format jsonl to have it on a terminal, --format pretty for text in a pipe.\n"
-        "EXIT STATUS: 0 fine, 1 internal, 2 usage, 3 not found, 4 exists, 5 busy,\n"
-        "6 permission, 7 corrupt, 8 input/output, 9 messages lost, 124 timed out.\n"
+        "Results go to stdout, errors to stderr. In a pipe both are JSON, one document per line.\n"
+        "Use --json or --format jsonl to have that on a terminal, --format pretty for text in a "
+        "pipe.\n"
         "\n"
-        "`plasmite <command> --help` says more; so does `man plasmite`.\n",
+        "EXIT STATUS\n"
+        "  0 fine, 1 internal, 2 usage, 3 not found, 4 exists, 5 busy, 6 permission, 7 corrupt,\n"
+        "  8 input/output, 9 messages lost, 124 timed out\n"
+        "\n"
+        "`plasmite <command> --help` says more; so do `man plasmite` and `man plasmite-COMMAND`.\n",
 };
 
 const char *cli_dir(struct cli *cli)
@@ -178,7 +182,10 @@ static int report_error(struct cli *cli)
     return (int)cli->error.kind;
 }
 
-/* Words that do not fit the tables: the hint names the help page that explains them. */
+/*
+ * Words that do not fit the tables: the hint names the help page that explains them.  Where it has the words to choose
+ * from, the page of the command would say no more.
+ */
 static int parse_failed(struct cli *cli, const struct opts *opts)
 {
     const struct command_spec *command = opts->path[opts->depth - 1];
@@ -187,10 +194,12 @@ static int parse_failed(struct cli *cli, const struct opts *opts)
     fail(&cli->error, PLSM_ERROR_USAGE, "%s", opts->why);
     if (opts->problem == OPTS_PROBLEM_MISSING && command->missing != NULL)
         return fail_hint(&cli->error, "%s", command->missing);
-    if (opts->problem == OPTS_PROBLEM_VALUE)
-        return fail_hint(&cli->error, "Try `plasmite --help`.");
-    opts_words(opts, &words);
-    return fail_hint(&cli->error, "Try `%s --help`.", buf_str(&words));
+    if (opts->problem == OPTS_PROBLEM_CHOICE)
+        buf_add_str(&words, opts->path[0]->name);
+    else
+        opts_words(opts, &words);
+    return fail_hint(&cli->error, "%s%sTry `%s --help`.", opts->hint,
+                     opts->hint[0] != '\0' ? " " : "", buf_str(&words));
 }
 
 static int print_help(struct cli *cli, const struct opts *opts, bool is_long)

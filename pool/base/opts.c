@@ -1,5 +1,6 @@
 #include "base/opts.h"
 
+#include "base/opts_hint.h"
 #include "base/units.h"
 
 #include <ctype.h>
@@ -114,9 +115,11 @@ static enum opts_outcome store(struct parser *p, const struct option_spec *spec,
     if ((spec->flags & OPT_PATH) && text[0] == '\0')
         return wrong(p, OPTS_PROBLEM_VALUE, "a value is required for '%s' but none was supplied",
                      label_of(spec).text);
-    if (spec->choices != NULL && !is_choice(spec->choices, text))
-        return wrong(p, OPTS_PROBLEM_VALUE, "invalid value '%s' for '%s'", text,
+    if (spec->choices != NULL && !is_choice(spec->choices, text)) {
+        opts_hint_choices(p->opts, spec);
+        return wrong(p, OPTS_PROBLEM_CHOICE, "invalid value '%s' for '%s'", text,
                      label_of(spec).text);
+    }
     switch (spec->type) {
     case OPT_FLAG:
         *(bool *)field = true;
@@ -235,8 +238,11 @@ static enum opts_outcome take_with_next(struct parser *p, const struct option_sp
 {
     const char *word = *p->argv;
 
-    if (word != NULL && looks_like_option(word) && !is_known_option(p, word))
+    if (word != NULL && looks_like_option(word) && !is_known_option(p, word)) {
+        snprintf(p->opts->hint, sizeof p->opts->hint,
+                 "A value that begins with - is attached: --%s=%s.", spec->name, word);
         return unexpected(p, word);
+    }
     if (word == NULL || looks_like_option(word))
         return wrong(p, OPTS_PROBLEM_VALUE, "a value is required for '%s' but none was supplied",
                      label_of(spec).text);
@@ -262,6 +268,7 @@ static enum opts_outcome parse_long(struct parser *p, const char *word)
 
         snprintf(shown, sizeof shown, "%.*s",
                  (int)(n + 2 < sizeof shown ? n + 2 : sizeof shown - 1), word);
+        opts_hint_option(p->opts, shown);
         return unexpected(p, shown);
     }
     if (spec->type == OPT_FLAG && value != NULL)
@@ -286,8 +293,10 @@ static enum opts_outcome parse_letters(struct parser *p, const char *word)
             return OPTS_HELP_SHORT;
         if (spec == NULL && *c == 'V' && p->opts->depth == 1)
             return OPTS_VERSION;
-        if (spec == NULL)
+        if (spec == NULL) {
+            opts_hint_option(p->opts, word);
             return unexpected(p, (unsigned char)*c < 0x80 ? (char[]){'-', *c, '\0'} : word);
+        }
         if (spec->type == OPT_FLAG)
             outcome = take_option(p, spec, of_program, NULL);
         else if (c[1] != '\0')
@@ -313,8 +322,10 @@ static enum opts_outcome enter(struct parser *p, const char *word)
 
     if (!is_utf8(word))
         return unexpected(p, word);
-    if (command == NULL || p->opts->depth == OPTS_DEPTH_MAX)
+    if (command == NULL || p->opts->depth == OPTS_DEPTH_MAX) {
+        opts_hint_command(p->opts, word);
         return wrong(p, OPTS_PROBLEM_WORD, "unrecognized subcommand '%s'", word);
+    }
     p->opts->path[p->opts->depth++] = command;
     if (command->values_size > 0) {
         p->opts->values = calloc(1, command->values_size);
@@ -371,8 +382,10 @@ static enum opts_outcome parse_word(struct parser *p, const char *word)
     row = p->ended ? behind_row(current(p)) : NULL;
     if (row == NULL)
         row = argument_row(current(p), p->n_arguments++);
-    if (row == NULL)
+    if (row == NULL) {
+        opts_hint_word(p->opts);
         return unexpected(p, word);
+    }
     return take_option(p, row, p->opts->depth == 1, word);
 }
 
@@ -415,9 +428,11 @@ static enum opts_outcome check_complete(struct parser *p)
         return OPTS_BARE;
     row = argument_row(command, p->n_arguments);
     if (row != NULL && !(row->flags & OPT_OPTIONAL) &&
-        !(p->seen[!of_program] >> (row - command->options) & 1))
+        !(p->seen[!of_program] >> (row - command->options) & 1)) {
+        opts_hint_missing(p->opts, row);
         return wrong(p, OPTS_PROBLEM_MISSING,
                      "the following required arguments were not provided:");
+    }
     return OPTS_RUN;
 }
 

@@ -111,6 +111,7 @@ enum opts_outcome {
 enum opts_problem {
     OPTS_PROBLEM_WORD,    /* something that should not be there, or not so */
     OPTS_PROBLEM_VALUE,   /* a value that is missing or wrong */
+    OPTS_PROBLEM_CHOICE,  /* a value that is none of the choices */
     OPTS_PROBLEM_MISSING, /* an argument is missing */
 };
 
@@ -120,7 +121,8 @@ struct opts {
     void *values; /* the struct of the last command in the path, filled */
     void *program_values;
     enum opts_problem problem;
-    char why[256]; /* one line */
+    char why[256];  /* one line */
+    char hint[192]; /* sentences that may help, like "Did you mean `--tail`?"; or empty */
 };
 
 /*
@@ -143,6 +145,9 @@ int opts_words(const struct opts *opts, struct buf *out);
  * options in the order of their tables.  For a command that was parsed (OPTS_RUN).
  */
 int opts_again(const struct opts *opts, const char *insert, struct buf *out);
+
+/* What is understood without a row, as tables: --help of every command, --version of the program. */
+extern const struct option_spec opts_help_row[], opts_version_row[];
 
 /* The rows of a table, OPT_END not counted; 0 for NULL. */
 size_t opts_count(const struct option_spec *options);

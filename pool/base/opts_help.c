@@ -3,7 +3,10 @@
 
 #include <inttypes.h>
 
-#define HELP_GAP 2 /* blanks between the columns of a help page */
+/* Columns of a help page. */
+#define HELP_INDENT 2
+#define HELP_GAP 2
+#define HELP_WIDTH 100
 
 size_t opts_count(const struct option_spec *options)
 {
@@ -24,22 +27,26 @@ int opts_words(const struct opts *opts, struct buf *out)
     return buf_failed(out) ? -1 : 0;
 }
 
-/* "  -n, --tail N"; the width of it when out is NULL. */
-static size_t option_column(const struct option_spec *option, struct buf *out)
-{
-    auto_buf struct buf text = BUF_INIT;
+const struct option_spec opts_help_row[] = {
+    {.letter = 'h', .name = "help", .help = "explain, and do nothing else; -h is shorter"},
+    OPT_END,
+};
+const struct option_spec opts_version_row[] = {
+    {.letter = 'V', .name = "version", .help = "print the version, and do nothing else"},
+    OPT_END,
+};
 
-    if (option->flags & OPT_ARGUMENT)
-        buf_printf(&text, "  %s", option->name);
-    else if (option->letter != 0)
-        buf_printf(&text, "  -%c, --%s", option->letter, option->name);
+/* "-n, --tail N" */
+static void add_name(const struct option_spec *row, struct buf *out)
+{
+    if (row->flags & OPT_ARGUMENT)
+        buf_add_str(out, row->name);
+    else if (row->letter != 0)
+        buf_printf(out, "-%c, --%s", row->letter, row->name);
     else
-        buf_printf(&text, "      --%s", option->name);
-    if (option->value != NULL)
-        buf_printf(&text, " %s", option->value);
-    if (out != NULL)
-        buf_add_bytes(out, buf_bytes(&text));
-    return text.n;
+        buf_printf(out, "    --%s", row->name);
+    if (row->value != NULL)
+        buf_printf(out, " %s", row->value);
 }
 
 static void pad(struct buf *out, size_t n)
@@ -48,39 +55,112 @@ static void pad(struct buf *out, size_t n)
         buf_add_char(out, ' ');
 }
 
-/* The rows that are arguments, or those that are options, under a heading. */
-static void help_rows(const struct option_spec *options, bool arguments, const char *heading,
-                      struct buf *out)
+/* Adds the text, broken between words at HELP_WIDTH; its first line begins at `column`, where the others begin, too. */
+static void add_wrapped(const char *text, size_t column, struct buf *out)
+{
+    size_t at = column;
+
+    while (*text != '\0') {
+        size_t n = strcspn(text, " ");
+
+        if (at > column && at + 1 + n > HELP_WIDTH) {
+            buf_add_char(out, '\n');
+            pad(out, column);
+            at = column;
+        } else if (at > column) {
+            buf_add_char(out, ' ');
+            at++;
+        }
+        buf_add(out, text, n);
+        at += n;
+        text += n + strspn(text + n, " ");
+    }
+    buf_add_char(out, '\n');
+}
+
+/* Both columns of a row: "  NAME    what it is"; `width` is that of the widest name. */
+static void add_row(const struct buf *name, size_t width, const char *text, struct buf *out)
+{
+    pad(out, HELP_INDENT);
+    buf_add_bytes(out, buf_bytes(name));
+    pad(out, width - name->n + HELP_GAP);
+    add_wrapped(text, HELP_INDENT + width + HELP_GAP, out);
+}
+
+static size_t widest(const struct option_spec *rows, unsigned kind)
 {
     size_t width = 0;
 
-    for (size_t i = 0; i < opts_count(options); i++)
-        if (arguments == !!(options[i].flags & OPT_ARGUMENT) &&
-            option_column(&options[i], NULL) > width)
-            width = option_column(&options[i], NULL);
+    for (size_t i = 0; i < opts_count(rows); i++) {
+        auto_buf struct buf name = BUF_INIT;
+
+        add_name(&rows[i], &name);
+        if ((rows[i].flags & OPT_ARGUMENT) == kind && name.n > width)
+            width = name.n;
+    }
+    return width;
+}
+
+/* The rows that are arguments (OPT_ARGUMENT), or options (0). */
+static void add_rows(const struct option_spec *rows, unsigned kind, size_t width, struct buf *out)
+{
+    for (size_t i = 0; i < opts_count(rows); i++) {
+        auto_buf struct buf name = BUF_INIT;
+
+        add_name(&rows[i], &name);
+        if ((rows[i].flags & OPT_ARGUMENT) == kind)
+            add_row(&name, width, rows[i].help, out);
+    }
+}
+
+static void help_rows(const struct option_spec *rows, unsigned kind, const char *heading,
+                      struct buf *out)
+{
+    size_t width = widest(rows, kind);
+
     if (width == 0)
         return;
     buf_printf(out, "\n%s\n", heading);
-    for (size_t i = 0; i < opts_count(options); i++) {
-        if (arguments != !!(options[i].flags & OPT_ARGUMENT))
-            continue;
-        pad(out, width + HELP_GAP - option_column(&options[i], out));
-        buf_printf(out, "%s\n", options[i].help);
-    }
+    add_rows(rows, kind, width, out);
+}
+
+/* Options of the program, with those that have no row; of a page for a command (`version` is NULL) or the program. */
+static void help_program_rows(const struct command_spec *program, const char *heading,
+                              const struct option_spec *version, struct buf *out)
+{
+    size_t width = widest(program->options, 0);
+
+    if (width < widest(opts_version_row, 0))
+        width = widest(opts_version_row, 0);
+    buf_printf(out, "\n%s\n", heading);
+    add_rows(program->options, 0, width, out);
+    add_rows(opts_help_row, 0, width, out);
+    add_rows(version, 0, width, out);
+}
+
+static void add_command(const char *name, size_t width, const char *summary, struct buf *out)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    buf_add_str(&text, name);
+    add_row(&text, width, summary, out);
 }
 
 static void help_commands(const struct command_spec *command, const char *heading, struct buf *out)
 {
-    size_t width = 0;
+    const struct command_spec *const *at;
+    size_t width = strlen("help");
 
     if (command->subcommands == NULL)
         return;
-    for (const struct command_spec *const *at = command->subcommands; *at != NULL; at++)
+    for (at = command->subcommands; *at != NULL; at++)
         if (strlen((*at)->name) > width)
             width = strlen((*at)->name);
+    width += HELP_GAP; /* between words the gap is wider */
     buf_printf(out, "\n%s\n", heading);
-    for (const struct command_spec *const *at = command->subcommands; *at != NULL; at++)
-        buf_printf(out, "  %-*s%s\n", (int)width + HELP_GAP, (*at)->name, (*at)->summary);
+    for (at = command->subcommands; *at != NULL; at++)
+        add_command((*at)->name, width, (*at)->summary, out);
+    add_command("help", width, OPTS_HELP_SUMMARY, out);
 }
 
 int opts_help(const struct opts *opts, bool is_long, struct buf *out)
@@ -94,10 +174,13 @@ int opts_help(const struct opts *opts, bool is_long, struct buf *out)
         buf_printf(out, " %s", command->usage);
     buf_add_char(out, '\n');
     help_commands(command, is_program ? "COMMANDS" : "Commands:", out);
-    help_rows(command->options, true, is_program ? "ARGUMENTS" : "Arguments:", out);
-    help_rows(command->options, false, is_program ? "OPTIONS" : "Options:", out);
+    help_rows(command->options, OPT_ARGUMENT, is_program ? "ARGUMENTS" : "Arguments:", out);
+    if (is_program)
+        help_program_rows(command, "OPTIONS", opts_version_row, out);
+    else
+        help_rows(command->options, 0, "Options:", out);
     if (!is_program)
-        help_rows(opts->path[0]->options, false, "Options of every command:", out);
+        help_program_rows(opts->path[0], "Options of every command:", NULL, out);
     if (is_long && command->details != NULL)
         buf_printf(out, "\n%s", command->details);
     return buf_failed(out) ? -1 : 0;

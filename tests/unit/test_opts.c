@@ -33,7 +33,10 @@ static const struct option_spec read_options[] = {
     ARG("POOL", pool, "a pool"),
     OPT('n', "tail", tail, "N", "the last N", .excludes = 1),
     OPT(0, "small-number", small, "N", "up to 9", .max = 9),
-    OPT(0, "since", since, "WHEN", "since", .excludes = 1),
+    OPT(0, "since", since, "WHEN",
+        "since a time, which may be said in many ways, so many that this text does not fit one "
+        "line",
+        .excludes = 1),
     OPT('t', "tag", tags, "TAG", "a tag"),
     OPT('1', "one", one, NULL, "one"),
     OPT('q', "quiet", quiet, NULL, "quiet"),
@@ -188,7 +191,7 @@ static void mistakes__are_named(void **state)
     assert_wrong("prog read p --small-number 10", OPTS_PROBLEM_VALUE,
                  "invalid value '10' for '--small-number <SMALL_NUMBER>': number too large to fit "
                  "in target type");
-    assert_wrong("prog read p --mode x", OPTS_PROBLEM_VALUE,
+    assert_wrong("prog read p --mode x", OPTS_PROBLEM_CHOICE,
                  "invalid value 'x' for '--mode <MODE>'");
     assert_wrong("prog read p --one=x", OPTS_PROBLEM_VALUE,
                  "unexpected value 'x' for '--one' found; no more were expected");
@@ -207,6 +210,41 @@ static void mistakes__are_named(void **state)
     assert_wrong("prog read \xff", OPTS_PROBLEM_WORD,
                  "invalid UTF-8 was detected in one or more arguments");
     assert_wrong("prog read p a\nb", OPTS_PROBLEM_WORD, "unexpected argument 'a b' found");
+}
+
+static void assert_hint(const char *line, const char *hint)
+{
+    assert_int_equal(parse(line), OPTS_WRONG);
+    assert_string_equal(opts.hint, hint);
+}
+
+static void hint__is_the_nearest_word(void **state)
+{
+    (void)state;
+    assert_hint("prog raed p", "Did you mean `prog read`?");
+    assert_hint("prog re p", "Did you mean `prog read`?");
+    assert_hint("prog poool", "Did you mean `prog pool`?");
+    assert_hint("prog pool mak", "Did you mean `prog pool make`?");
+    assert_hint("prog make x", "Did you mean `prog pool make`?");
+    assert_hint("prog pool read", "Did you mean `prog read`?");
+    assert_hint("prog append", "");
+    assert_hint("prog aVeryLongWordWhoseLengthNobodyWouldTypeByMistake", "");
+    assert_hint("prog read p --tial 3", "Did you mean `--tail`?");
+    assert_hint("prog read p --smal=3", "Did you mean `--small-number`?");
+    assert_hint("prog read p --jsn", "Did you mean `--json`?");
+    assert_hint("prog read p --nope", "");
+    assert_hint("prog --tail 3 read p",
+                "It belongs to a command and stands behind it, as in `prog read --tail`.");
+}
+
+static void hint__says_what_to_write(void **state)
+{
+    (void)state;
+    assert_hint("prog read -x", "A name that begins with - stands behind `--`.");
+    assert_hint("prog read p --since -5", "A value that begins with - is attached: --since=-5.");
+    assert_hint("prog read p --mode x", "Use fast or slow.");
+    assert_hint("prog wrap p ls", "COMMAND stands behind `--`.");
+    assert_hint("prog read --one", "Missing: POOL, a pool.");
 }
 
 static void help__is_found_where_it_is_asked_for(void **state)
@@ -244,7 +282,10 @@ static void help_page__has_a_line_for_each_row(void **state)
         "Read it\n\nUsage: prog read <POOL>\n\nArguments:\n  POOL  a pool\n\nOptions:\n"
         "  -n, --tail N          the last N\n"
         "      --small-number N  up to 9\n"
-        "      --since WHEN      since\n"
+        "      --since WHEN      since a time, which may be said in many ways, so many that this "
+        "text "
+        "does not fit\n"
+        "                        one line\n"
         "  -t, --tag TAG         a tag\n"
         "  -1, --one             one\n"
         "  -q, --quiet           quiet\n"
@@ -252,6 +293,7 @@ static void help_page__has_a_line_for_each_row(void **state)
         "\nOptions of every command:\n"
         "      --dir DIR  a directory\n"
         "      --json     JSON\n"
+        "  -h, --help     explain, and do nothing else; -h is shorter\n"
         "\nAt length.\n");
 }
 
@@ -302,6 +344,8 @@ int main(void)
         cmocka_unit_test(lists__keep_their_order),
         cmocka_unit_test(program_options__stand_anywhere),
         cmocka_unit_test(mistakes__are_named),
+        cmocka_unit_test(hint__is_the_nearest_word),
+        cmocka_unit_test(hint__says_what_to_write),
         cmocka_unit_test(help__is_found_where_it_is_asked_for),
         cmocka_unit_test(words_behind_dashes__are_the_wrapped_command),
         cmocka_unit_test(the_command_line__can_be_said_again),
