@@ -476,39 +476,50 @@ static void intake__tells_where_the_last_value_ended(void **state)
     intake_free(in);
 }
 
+static void add_random_record(struct random *r, struct buf *text)
+{
+    auto_buf struct buf line = BUF_INIT;
+
+    buf_add_str(&line, random_below(r, 3) == 0 ? "{\"seq\":1,\"data\":" : "{\"data\":");
+    random_value(r, &line, random_below(r, 4));
+    buf_add_char(&line, '}');
+    if (random_below(r, 3) == 0)
+        random_damage(r, &line);
+    buf_add_bytes(text, buf_bytes(&line));
+    buf_add_char(text, "\n\n\n \x1e"[random_below(r, 5)]);
+}
+
 /* Random lines, some damaged: however they are cut, the same comes out. */
 static void intake__does_not_depend_on_the_pieces(void **state)
 {
+    static const enum intake_framing framings[] = {0, INTAKE_WHOLE, RECORDS,
+                                                   INTAKE_WHOLE | INTAKE_ONE, LINE};
     struct random r = {random_seed()};
 
     (void)state;
     print_message("PLASMITE_SEED=%llu\n", (unsigned long long)r.state);
-    for (int i = 0; i < 300; i++) {
-        auto_buf struct buf text = BUF_INIT;
-        struct transcript whole;
+    for (int i = 0; i < 500; i++) {
+        enum intake_framing framing = framings[i % 5];
         uint64_t max = random_below(&r, 3) == 0 ? 60 : MAX;
+        char cut = i % 5 == 3 ? RS : i % 5 == 4 ? '\n' : 0;
+        auto_buf struct buf text = BUF_INIT;
+        auto_buf struct buf whole = BUF_INIT;
 
-        for (unsigned k = random_below(&r, 6) + 1; k > 0; k--) {
-            auto_buf struct buf line = BUF_INIT;
+        for (unsigned k = random_below(&r, 6) + 1; k > 0; k--)
+            add_random_record(&r, &text);
+        for (size_t piece = text.n; piece > 0; piece -= piece > 70 ? 13 : 1) {
+            struct intake *in = new_intake(max, INTAKE_RECOGNISE);
+            struct transcript t;
 
-            buf_add_str(&line, random_below(&r, 3) == 0 ? "{\"seq\":1,\"data\":" : "{\"data\":");
-            random_value(&r, &line, random_below(&r, 4));
-            buf_add_char(&line, '}');
-            if (random_below(&r, 3) == 0)
-                random_damage(&r, &line);
-            buf_add_bytes(&text, buf_bytes(&line));
-            buf_add_char(&text, "\n\n\n \x1e"[random_below(&r, 5)]);
-        }
-        whole = run(new_intake(max, INTAKE_RECOGNISE), text.p, text.n, text.n);
-        for (size_t piece = 1; piece < text.n; piece += piece < 70 ? 1 : 13) {
-            struct transcript t = run(new_intake(max, INTAKE_RECOGNISE), text.p, text.n, piece);
-
-            if (!bytes_equal(buf_bytes(&t.lines), buf_bytes(&whole.lines)))
+            intake_frame(in, framing);
+            t = cut != 0 ? run_cut(in, text.p, text.n, piece, cut) : run(in, text.p, text.n, piece);
+            if (piece == text.n)
+                buf_add_bytes(&whole, buf_bytes(&t.lines));
+            if (!bytes_equal(buf_bytes(&t.lines), buf_bytes(&whole)))
                 fail_msg("pieces of %zu of:\n%.*s\nbecame:\n%.*s\nwhole:\n%.*s", piece, (int)text.n,
-                         text.p, (int)t.lines.n, t.lines.p, (int)whole.lines.n, whole.lines.p);
+                         text.p, (int)t.lines.n, t.lines.p, (int)whole.n, whole.p);
             buf_done(&t.lines);
         }
-        buf_done(&whole.lines);
     }
 }
 
