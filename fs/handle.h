@@ -54,8 +54,9 @@ void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
 /* One open file for each kind.  0 and *ret, or an errno.  `flags` are those of open(2), `open_flags` FOPEN_*. */
 int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
                 uint32_t *open_flags);
-int reader_open(struct mount *m, struct node *node, enum view_patience patience,
-                struct handle **ret, uint32_t *open_flags, bool *later);
+int messages_open(struct mount *m, struct node *node, enum view_patience patience,
+                  struct handle **ret, uint32_t *open_flags, bool *later);
+int events_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
 int control_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
 int file_open(struct mount *m, struct node *node, enum view_patience patience, struct handle **ret,
               uint32_t *open_flags, bool *later);

@@ -281,7 +281,9 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
         return EACCES;
     if (node->snapshot != NULL)
         return file_open(m, node, patience, ret, open_flags, later);
-    return reader_open(m, node, patience, ret, open_flags, later);
+    if (node->place.kind == PLACE_EVENTS)
+        return events_open(m, node, ret, open_flags);
+    return messages_open(m, node, patience, ret, open_flags, later);
 }
 
 /* False when a worker has to do it. */

@@ -6,6 +6,7 @@
 #include "base/fds.h"
 #include "base/stop.h"
 #include "base/units.h"
+#include "events.h"
 #include "handle.h"
 #include "matches.h"
 #include "node.h"
@@ -168,8 +169,9 @@ static int make_parts(struct mount *m, struct error *err)
     m->watch = watch_new(m);
     m->matches = matches_cache_new();
     m->notes = notes_table_new();
+    m->events = events_new(m);
     if (m->pools == NULL || m->nodes == NULL || m->waiters == NULL || m->workers == NULL ||
-        m->watch == NULL || m->matches == NULL || m->notes == NULL)
+        m->watch == NULL || m->matches == NULL || m->notes == NULL || m->events == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return 0;
 }
@@ -180,6 +182,7 @@ static void free_parts(struct mount *m)
     nodes_free(m->nodes);
     matches_cache_free(m->matches);
     waiters_free(m->waiters);
+    events_free(m->events);
     pools_free(m->pools);
     notes_table_free(m->notes);
 }

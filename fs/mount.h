@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct events;
 struct handle;
 struct mpools;
 struct nodes;
@@ -56,6 +57,7 @@ struct mount {
     struct watch *watch;
     struct matches_cache *matches;
     struct notes_table *notes;
+    struct events *events;
 };
 
 /* Unfinished text of writers and cut messages of readers, together. */

@@ -15,6 +15,7 @@ enum where {
     IN_DATA = 1 << 4,  /* under data, and perhaps tags */
     IN_LIVE = 1 << 5,  /* under modifiers with live */
     IN_PARAM = 1 << 6,
+    IN_SYSTEM_LIVE = 1 << 7,
 };
 #define IN_FINITE (IN_POOL | IN_TAGS | IN_DATA)
 #define IN_VIEWS (IN_FINITE | IN_LIVE)
@@ -35,6 +36,9 @@ static const struct row {
     {"README", ~0u, ~0u, PLACE_README},
     {".plasmite", IN_ROOT, IN_ROOT, PLACE_SYSTEM},
     {"version", IN_SYSTEM, IN_SYSTEM, PLACE_VERSION},
+    {"events", IN_SYSTEM, IN_SYSTEM, PLACE_LINK, .link = "live/events", .link_live = true},
+    {"events", IN_SYSTEM_LIVE, IN_SYSTEM_LIVE, PLACE_EVENTS},
+    {"live", IN_SYSTEM, 0, PLACE_SYSTEM, .modifier = MODIFY_LIVE},
     {"stats", IN_SYSTEM, IN_SYSTEM, PLACE_STATS},
     {"errors", IN_SYSTEM | IN_POOL, IN_SYSTEM | IN_POOL, PLACE_ERRORS},
     {"append", IN_FINITE, IN_FINITE, PLACE_APPEND},
@@ -67,7 +71,7 @@ static unsigned where_is(const struct place *dir)
     case PLACE_ROOT:
         return IN_ROOT;
     case PLACE_SYSTEM:
-        return IN_SYSTEM;
+        return dir->live ? IN_SYSTEM_LIVE : IN_SYSTEM;
     case PLACE_PARAM:
         return IN_PARAM;
     default:
@@ -324,7 +328,7 @@ bool path_is_view(const struct place *place)
 
 bool path_is_stream(const struct place *place)
 {
-    return place->kind == PLACE_NEXT || (path_is_view(place) && place->live);
+    return place->kind == PLACE_NEXT || place->kind == PLACE_EVENTS || (path_is_view(place) && place->live);
 }
 
 bool path_is_written(const struct place *place)

@@ -18,6 +18,7 @@ enum place_kind {
     PLACE_SYSTEM,  /* .plasmite/ */
     PLACE_VERSION, /* .plasmite/version */
     PLACE_STATS,   /* .plasmite/stats */
+    PLACE_EVENTS,  /* .plasmite/live/events */
     PLACE_ERRORS,  /* of a pool, or of the mount */
     PLACE_README,
     PLACE_VIEW,   /* a pool, or a pool under modifiers */

@@ -118,6 +118,8 @@ bool mpool_alive(struct mpool *pool)
 
     if (atomic_load(&pool->gone))
         return false;
+    if (pool->pool == NULL)
+        return true;
     if (pool_check_alive(pool->pool, &err) == 0 || err.kind != PLSM_ERROR_NOT_FOUND)
         return true;
     pthread_mutex_lock(&pools->lock);
@@ -125,6 +127,13 @@ bool mpool_alive(struct mpool *pool)
     pthread_mutex_unlock(&pools->lock);
     atomic_store(&pool->gone, true);
     return false;
+}
+
+bool mpool_ready(struct mpool *pool, uint64_t pos)
+{
+    if (atomic_load(&pool->gone))
+        return true;
+    return pool->pool == NULL ? atomic_load(&pool->news) > pos : pool_ready(pool->pool, pos);
 }
 
 /* Opens for appending where that is allowed, else for reading alone. */

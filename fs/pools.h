@@ -22,7 +22,8 @@ struct mpool {
     unsigned refs;
     struct mount *mount;
     char *name, *path;
-    struct pool *pool;
+    struct pool *pool;                /* NULL: no pool, but something else to wait on ... */
+    atomic_uint_fast64_t news;        /* ... where so much has come so far */
     bool writable;        /* opened for appending */
     atomic_bool gone;     /* deleted or replaced: to be treated as not there */
     uint64_t identity;    /* differs between pools of one name that follow each other */
@@ -67,6 +68,9 @@ void mpool_unref(struct mpool *pool);
 
 /* Is it there?  One look at the disk; sets `gone`. */
 bool mpool_alive(struct mpool *pool);
+
+/* Has anything come at or behind `pos`, or is it gone? */
+bool mpool_ready(struct mpool *pool, uint64_t pos);
 
 /* The pool file's owner, group and mode; of a pool that is gone the last known ones. */
 void mpool_stat(struct mpool *pool, struct stat *st);

@@ -52,6 +52,7 @@ static const char argument_text[] =
 static const char system_text[] =
     "About this mount. No pool can have a name that begins with a dot.\n"
     "\n"
+    "    events    pools that come and go, for ever: cat events\n"
     "    errors    what failed lately in any pool, one JSON line each\n"
     "    stats     what the mount is doing\n"
     "    version   of it, libfuse and the kernel's protocol\n";

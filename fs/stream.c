@@ -1,14 +1,12 @@
 /*
- * Files that go on: follow, next, live/...
+ * Files that go on: reading, waiting, polling and seeking back, whatever their lines are (reader.h).
  *
- * Where a stream begins is fixed when it is opened.  A read gives as many whole messages as fit; when there is none it is
+ * A read gives as many whole messages as fit; when there is none it is
  * parked (waiters.h) and answered later, by whichever thread finds one.  f_pos counts the bytes delivered; the
  * last 16 KiB are kept, so that a program may seek back into what it has just read, as head and shells do.
  */
-#include "handle.h"
+#include "reader.h"
 #include "status.h"
-#include "waiters.h"
-#include "work.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,28 +23,6 @@
  */
 #define LARGE_READ (512 * 1024)
 
-struct reader {
-    struct handle handle;
-    pthread_mutex_t lock; /* for all below */
-    struct cursor at;
-    uint64_t from;        /* numbers below are passed over */
-    uint64_t only;        /* the one number wanted; 0: any */
-    bool one;             /* ends after one message */
-    bool ended;
-    struct time_cache cache;
-    struct buf store;
-    struct buf ready;     /* lines made and not yet delivered: ready_at .. */
-    size_t ready_at, counted;
-    uint64_t pos;         /* f_pos of the next byte */
-    char *window;         /* WINDOW_BYTES, made with the first read */
-    size_t window_n;
-    struct waiter poll_waiter;
-    struct fuse_pollhandle *ph;
-    bool poll_parked;
-    struct work scan;     /* for a poll that must look far */
-    bool scanning;
-};
-
 /* A read that cannot be answered at once. */
 struct parked {
     struct waiter waiter;
@@ -57,11 +33,6 @@ struct parked {
 };
 
 #define CONTAINER(p, type, field) ((type *)((char *)(p)-offsetof(type, field)))
-
-static struct mpool *pool_of(const struct reader *r)
-{
-    return r->handle.node->pool;
-}
 
 static void drop_ready(struct reader *r)
 {
@@ -75,105 +46,10 @@ static void drop_ready(struct reader *r)
     r->ready = BUF_INIT;
 }
 
-/* Is the message worth a closer look?  Tags can be ruled out by their absence alone. */
-static bool passes(const struct reader *r, const struct frame_view *view)
-{
-    if (view->seq < r->from)
-        return false;
-    return r->handle.node->place.lens->n_tags == 0 || view->tags_len > 0;
-}
-
-static int check_room(struct reader *r, uint64_t length, struct error *err)
-{
-    if (length <= LARGE_MESSAGE)
-        return 0;
-    if (!mount_hold(r->handle.m, length)) {
-        (void)fail_os(err, PLSM_ERROR_IO, ENOMEM, "too many large messages are being read at once");
-        return -1;
-    }
-    r->counted += length;
-    return 0;
-}
-
-/* A message that was passed over: it is not kept. */
-static void give_room_back(struct reader *r, uint64_t length)
-{
-    if (length <= LARGE_MESSAGE)
-        return;
-    mount_unhold(r->handle.m, length);
-    r->counted -= length;
-}
-
-/* Takes one message that peeking found; made into a line if it matches. */
-static enum cursor_result take(struct reader *r, uint64_t length, struct error *err)
-{
-    const struct lens *lens = r->handle.node->place.lens;
-    struct message message;
-    enum cursor_result result;
-    bool matches;
-
-    if (check_room(r, length, err) < 0)
-        return CURSOR_FAILED;
-    result = cursor_next(pool_of(r)->pool, &r->at, &r->store, &message, err);
-    matches = result == CURSOR_MESSAGE && lens_match(lens, message.tags);
-    if (!matches) {
-        give_room_back(r, length);
-    } else if (lens_render(lens, &message, &r->cache, &r->ready) < 0) {
-        (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-        result = CURSOR_FAILED;
-    } else {
-        r->ended = r->one;
-    }
-    shed(&r->store); /* a follower may stay open for days */
-    return result;
-}
-
-static int missed(struct reader *r, struct error *err)
-{
-    if (r->only == 0 || r->at.seq <= r->only)
-        return 0;
-    (void)fail(err, PLSM_ERROR_RETENTION_GAP, "message was overwritten before it was read");
-    return fail_seq(err, r->only);
-}
-
-/* What became of trying to make lines. */
-enum filled { FILL_READY, FILL_NOTHING, FILL_LATER, FILL_FAILED };
-
-/* Makes lines of whole messages up to `max` bytes, at least one when there is one.  Under lock. */
 static enum filled fill(struct reader *r, size_t max, struct error *err)
 {
-    const struct lens *lens = r->handle.node->place.lens;
-    enum cursor_result result = CURSOR_MESSAGE;
-    unsigned looked = 0;
-
     drop_ready(r);
-    while (!r->ended && r->ready.n < max) {
-        struct frame_view view;
-
-        result = cursor_peek(pool_of(r)->pool, &r->at, &view, err);
-        if (result == CURSOR_GAP && missed(r, err) < 0)
-            result = CURSOR_FAILED;
-        if (result == CURSOR_GAP)
-            continue;
-        if (result != CURSOR_MESSAGE)
-            break;
-        uint64_t length = lens_length(lens, view.seq, view.tags_len, view.data_len);
-        if (r->ready.n > 0 && r->ready.n + length > max)
-            break;
-        if (passes(r, &view))
-            result = take(r, length, err);
-        else
-            cursor_skip(&r->at, &view);
-        if (result == CURSOR_FAILED)
-            break;
-        if (r->only != 0 && r->at.seq > r->only)
-            r->ended = true; /* that was the one, whether it matched or not */
-        if (++looked >= VIEW_QUICK_MESSAGES && r->ready.n == 0)
-            return FILL_LATER;
-    }
-    if (r->ready.n > 0)
-        return FILL_READY; /* an error comes back with the next read */
-    return result == CURSOR_FAILED ? FILL_FAILED : FILL_NOTHING;
+    return r->source->fill(r, max, err);
 }
 
 /* Remembers the last bytes delivered, for those who seek back. */
@@ -291,7 +167,7 @@ static void read_on(struct parked *parked, enum filled filled)
         break;
     case FILL_NOTHING:
         pthread_mutex_lock(&r->lock);
-        parked->waiter.pos = r->at.pos;
+        parked->waiter.pos = r->looked;
         pthread_mutex_unlock(&r->lock);
         waiters_park(r->handle.m, &parked->waiter);
         break;
@@ -349,7 +225,7 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
     parked->reader = r;
     parked->size = size;
     parked->off = off;
-    parked->waiter.pool = pool_of(r);
+    parked->waiter.pool = r->pool;
     parked->waiter.req = req;
     parked->waiter.wake = wake_read;
     waiters_interruptible(h->m, &parked->waiter);
@@ -413,7 +289,7 @@ static unsigned readable(struct reader *r, bool *ret_scan)
     *ret_scan = filled == FILL_LATER;
     if (r->ready_at < r->ready.n || r->ended || filled == FILL_FAILED)
         events = POLLIN | POLLRDNORM;
-    if (atomic_load(&pool_of(r)->gone) || filled == FILL_FAILED)
+    if (atomic_load(&r->pool->gone) || filled == FILL_FAILED)
         events |= POLLHUP;
     return events;
 }
@@ -421,11 +297,7 @@ static unsigned readable(struct reader *r, bool *ret_scan)
 /* A message behind all there are now is news, also to somebody who was told of earlier ones (EPOLLET). */
 static uint64_t news_from(struct reader *r, unsigned events)
 {
-    struct pool_bounds bounds;
-
-    if (events == 0 || pool_bounds(pool_of(r)->pool, &bounds, NULL) < 0 || bounds.head < r->at.pos)
-        return r->at.pos;
-    return bounds.head;
+    return events == 0 ? r->looked : r->source->end(r);
 }
 
 static void reader_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
@@ -444,7 +316,7 @@ static void reader_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle
     park = ph != NULL && !r->poll_parked && (events & POLLHUP) == 0;
     if (park) {
         r->poll_parked = true;
-        r->poll_waiter.pool = pool_of(r);
+        r->poll_waiter.pool = r->pool;
         r->poll_waiter.pos = news_from(r, events);
         handle_ref(h);
     }
@@ -482,8 +354,8 @@ static void reader_destroy(struct handle *h)
     if (r->ph != NULL)
         fuse_pollhandle_destroy(r->ph);
     drop_ready(r);
+    r->source->done(r);
     buf_done(&r->ready);
-    buf_done(&r->store);
     free(r->window);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -496,42 +368,15 @@ static const struct handle_ops reader_ops = {
     .destroy = reader_destroy,
 };
 
-int reader_open(struct mount *m, struct node *node, enum view_patience patience,
-                struct handle **ret, uint32_t *open_flags, bool *later)
+void reader_start(struct reader *r, const struct source *source, struct mpool *pool,
+                  struct mount *m, struct node *node, uint32_t *open_flags)
 {
-    struct error err = ERROR_INIT;
-    struct place place = node->place; /* times mean now, not when the name was looked up */
-    struct cursor at;
-    struct reader *r;
-
-    if (place.kind == PLACE_SINCE &&
-        parse_time_range(bytes_of(node->name), clock_real_ns(), &place.from_ns, &place.until_ns,
-                         NULL) < 0)
-        return EINVAL;
-    switch (view_start(m, node->pool, &place, patience, &at, &err)) {
-    case VIEW_LATER:
-        *later = true;
-        return 0;
-    case VIEW_FAILED:
-        return status_errno(&err, DOOR_READER);
-    case VIEW_OK:
-        break;
-    }
-    if (place.kind == PLACE_SEQ && at.seq > place.n)
-        return ENOENT; /* it was here, and is no more */
-    r = calloc(1, sizeof *r);
-    if (r == NULL)
-        return ENOMEM;
     handle_init(&r->handle, &reader_ops, m, node);
     pthread_mutex_init(&r->lock, NULL);
-    r->at = at;
-    r->from = place.kind == PLACE_FROM || place.kind == PLACE_SEQ ? place.n : 0;
-    r->only = place.kind == PLACE_SEQ ? place.n : 0;
-    r->one = place.kind == PLACE_NEXT || place.kind == PLACE_SEQ;
+    r->source = source;
+    r->pool = pool;
     r->poll_waiter.wake = wake_poll;
     r->scan.run = scan;
     /* Neither NONSEEKABLE nor STREAM: head and cp seek. */
     *open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-    *ret = &r->handle;
-    return 0;
 }

@@ -170,7 +170,7 @@ void waiters_park(struct mount *m, struct waiter *waiter)
     if (arm(waiters, waiter)) {
         if (unwatched)
             pool_wake_control(&waiters->control);
-        if (pool_ready(pool->pool, pos))
+        if (mpool_ready(pool, pos))
             waiters_kick(m, pool);
     }
     if (!listed_now)
@@ -197,7 +197,7 @@ static bool picked(struct waiters *waiters, const struct waiter *waiter, enum pi
         return false;
     switch (pick) {
     case PICK_READY:
-        return atomic_load(&waiter->pool->gone) || pool_ready(waiter->pool->pool, waiter->pos);
+        return mpool_ready(waiter->pool, waiter->pos);
     case PICK_EXPIRED:
         return limit_ns > 0 && waiter->req != NULL && clock_mono_ns() - waiter->since_ns > limit_ns;
     case PICK_ALL:
@@ -263,7 +263,7 @@ static bool watch_from(const struct mpool *pool, uint64_t *ret)
             *ret = waiter->pos;
     if (pool->wait.first != NULL)
         return true;
-    if (atomic_load(&pool->gone) || pool_bounds(pool->pool, &bounds, NULL) < 0)
+    if (pool->pool == NULL || atomic_load(&pool->gone) || pool_bounds(pool->pool, &bounds, NULL) < 0)
         return false;
     *ret = bounds.head;
     return true;
@@ -286,6 +286,8 @@ static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
         }
         at = &pool->wait.next;
         deadline = now + TICK_NS;
+        if (pool->pool == NULL)
+            continue; /* whoever has news kicks */
         if (waiters->n == waiters->cap && make_room(waiters) < 0)
             continue; /* looked at with every tick all the same */
         pool->wait.watched = true;

@@ -1,6 +1,7 @@
 #include "watch.h"
 
 #include "base/units.h"
+#include "events.h"
 #include "node.h"
 #include "pool/store.h"
 
@@ -12,9 +13,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define ROUND_MS 1000     /* between looks for idle names */
-#define BATCH 1024        /* names or attributes told of at once */
-#define TRIM_NODES 8192   /* so many fewer nodes are worth giving memory back */
+#define ROUND_MS 1000   /* between looks for idle names */
+#define BATCH 1024      /* names or attributes told of at once */
+#define TRIM_NODES 8192 /* so many fewer nodes are worth giving memory back */
 
 struct watch {
     struct mount *mount;
@@ -57,6 +58,14 @@ static void forget_name(struct mount *m, uint64_t parent, const char *name)
     (void)fuse_lowlevel_notify_inval_entry(m->session, parent, name, strlen(name));
 }
 
+static void tell(struct mount *m, const char *name, uint32_t mask)
+{
+    if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0)
+        events_add(m->events, "create", name);
+    if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0)
+        events_add(m->events, "delete", name);
+}
+
 /* Something happened to the file of a pool. */
 static void look_at(struct mount *m, const char *name, uint32_t mask)
 {
@@ -72,6 +81,7 @@ static void look_at(struct mount *m, const char *name, uint32_t mask)
         }
         node_unref(m->nodes, dirs[i]);
     }
+    tell(m, name, mask); /* whoever looks after an event finds things as it says */
 }
 
 static void take_events(struct watch *watch)
@@ -86,8 +96,11 @@ static void take_events(struct watch *watch)
             size_t length;
 
             event = (const struct inotify_event *)p;
+            if ((event->mask & IN_Q_OVERFLOW) != 0)
+                events_add(watch->mount->events, "lost", NULL);
             length = event->len == 0 ? 0 : strlen(event->name);
-            if (length <= sizeof POOL_SUFFIX - 1 || length > POOL_NAME_MAX + sizeof POOL_SUFFIX - 1 ||
+            if (length <= sizeof POOL_SUFFIX - 1 ||
+                length > POOL_NAME_MAX + sizeof POOL_SUFFIX - 1 ||
                 strcmp(event->name + length - (sizeof POOL_SUFFIX - 1), POOL_SUFFIX) != 0)
                 continue;
             char name[POOL_NAME_MAX + 1];
@@ -134,8 +147,10 @@ static void tidy(struct watch *watch)
 static void *run(void *arg)
 {
     struct watch *watch = arg;
-    struct pollfd fds[2] = {{.fd = watch->stop, .events = POLLIN},
-                            {.fd = watch->inotify, .events = POLLIN}};
+    struct pollfd fds[2] = {
+        {.fd = watch->stop,    .events = POLLIN},
+        {.fd = watch->inotify, .events = POLLIN}
+    };
     uint64_t tidied_ns = clock_mono_ns();
 
     for (;;) {

@@ -1,0 +1,60 @@
+/*
+ * A stream that is open for reading: what is common to all (stream.c), and what its source of lines has to do.
+ *
+ * A source embeds a struct reader as its first field, fills in what it needs and calls reader_start().
+ */
+#ifndef FS_READER_H
+#define FS_READER_H
+
+#include "handle.h"
+#include "waiters.h"
+#include "work.h"
+
+/* What became of trying to make lines. */
+enum filled {
+    FILL_READY,
+    FILL_NOTHING, /* none now; when r->ended, none ever */
+    FILL_LATER,   /* looked for long enough: let a worker go on */
+    FILL_FAILED,
+};
+
+struct reader;
+
+/* All are called under the reader's lock. */
+struct source {
+    /*
+     * Makes lines up to `max` bytes, at least one when there is one, into r->ready, which is empty.  Says with r->looked up
+     * to where there was nothing, for those who wait.
+     */
+    enum filled (*fill)(struct reader *r, size_t max, struct error *err);
+    /* Where news begin for somebody who knows of all there is now. */
+    uint64_t (*end)(struct reader *r);
+    /* Releases what the source has; the reader itself is freed afterwards. */
+    void (*done)(struct reader *r);
+};
+
+struct reader {
+    struct handle handle;
+    const struct source *source;
+    struct mpool *pool;   /* that is waited on; the node keeps it, or the mount */
+    pthread_mutex_t lock; /* for all below */
+    uint64_t looked;
+    bool ended;       /* nothing comes after what is ready */
+    struct buf ready; /* lines made and not yet delivered: ready_at .. */
+    size_t ready_at;
+    size_t counted; /* bytes of them that mount_hold() knows of */
+    uint64_t pos;   /* f_pos of the next byte */
+    char *window;   /* the last bytes delivered, made with the first read */
+    size_t window_n;
+    struct waiter poll_waiter;
+    struct fuse_pollhandle *ph;
+    bool poll_parked;
+    struct work scan; /* for a poll that must look far */
+    bool scanning;
+};
+
+/* Begins the life of a zeroed reader as an open file. */
+void reader_start(struct reader *r, const struct source *source, struct mpool *pool,
+                  struct mount *m, struct node *node, uint32_t *open_flags);
+
+#endif
