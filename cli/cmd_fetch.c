@@ -26,6 +26,32 @@ static int print_message(struct cli *cli, const struct message *message)
     return cli_print(cli, &text);
 }
 
+/* A command about the same pool, for the shell. */
+static void add_command(const struct cli *cli, const char *words, const char *pool, struct buf *out)
+{
+    buf_printf(out, "`plasmite %s", words);
+    if (cli->options.dir != NULL) {
+        buf_add_str(out, " --dir ");
+        buf_add_shell_word(out, cli->options.dir);
+    }
+    buf_add_str(out, pool[0] == '-' ? " -- " : " ");
+    buf_add_shell_word(out, pool);
+    buf_add_char(out, '`');
+}
+
+static int not_there(struct cli *cli, const char *pool)
+{
+    auto_buf struct buf hint = BUF_INIT;
+
+    add_command(cli, "pool info", pool, &hint);
+    buf_add_str(&hint, " shows which messages there are, ");
+    add_command(cli, "follow --tail 10", pool, &hint);
+    buf_add_str(&hint, " the newest.");
+    if (buf_str(&hint) == NULL || hint.n >= sizeof cli->error.hint)
+        return fail_hint(&cli->error, "`plasmite pool info` shows which messages there are.");
+    return fail_hint(&cli->error, "%s", hint.p);
+}
+
 static int run(const void *values, void *program)
 {
     const struct fetch_options *o = values;
@@ -38,10 +64,7 @@ static int run(const void *values, void *program)
         return -1;
     if (pool_get(pool, o->seq.n, &store, &message, &cli->error) < 0) {
         if (cli->error.kind == PLSM_ERROR_NOT_FOUND && cli->error.has_seq)
-            fail_hint(&cli->error,
-                      "`plasmite pool info %s` shows which messages there are, `plasmite follow %s "
-                      "--tail 10` the newest.",
-                      o->pool, o->pool);
+            return not_there(cli, o->pool);
         return -1;
     }
     return print_message(cli, &message);

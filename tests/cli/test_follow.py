@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import unittest
 
 import harness
@@ -138,46 +137,6 @@ class Follow(harness.Case):
         self.assertEqual(follow.wait(), 3)
         self.assertEqual(follow.json_line()["data"], {"x": 1})
         self.assertEqual(json.loads(follow.err.rest())["error"]["kind"], "NotFound")
-
-    def fill(self, n=300):
-        return self.ok("feed", "demo", stdin="".join('{"x":%d,"pad":"%s"}\n' % (i, "p" * 8192) for i in range(n)))
-
-    def test_slow_reader__is_told_what_it_lost(self):
-        follow = self.start_argv_unread("follow", "demo", "--jsonl")
-        self.fill()
-        follow.out = harness.Stream(follow.popen.stdout)
-        notice = json.loads(follow.err.line())["notice"]
-        self.assertEqual((notice["kind"], notice["cmd"], notice["pool"]), ("drop", "follow", "demo"))
-        details = notice["details"]
-        self.assertGreater(details["dropped_count"], 0)
-        self.assertEqual(details["dropped_count"], details["next_seen_seq"] - details["last_seen_seq"] - 1)
-        seqs = []
-        while not seqs or seqs[-1] < 300:
-            seqs.append(follow.json_line()["seq"])
-        self.assertEqual(seqs, sorted(set(seqs)))
-
-    def start_argv_unread(self, *args):
-        """A follower that waits, whose output nobody reads yet."""
-        process = harness.Process.__new__(harness.Process)
-        process.popen = subprocess.Popen(self.argv(*args), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE, env=self.env)
-        process.pid = process.popen.pid
-        process.err = harness.Stream(process.popen.stderr)
-        harness.wait_until(lambda: self._parked(process.pid))
-        self.addCleanup(process.stop)
-        return process
-
-    def test_from__below_the_oldest_begins_with_a_notice(self):
-        self.fill()
-        result = self.run_pls("follow", "demo", "--from", "1", "--no-follow")
-        self.assertEqual(result.rc, 9)
-        lines = result.err.splitlines()
-        first = result.json_lines()[0]["seq"]
-        self.assertEqual(json.loads(lines[0])["notice"]["details"]["next_seen_seq"], first)
-        self.assertEqual(json.loads(lines[1])["error"]["kind"], "RetentionGap")
-        self.assertEqual(result.json_lines()[-1]["seq"], 300)
-        quiet = self.run_pls("follow", "demo", "--from", "1", "--no-follow", "--quiet-drops")
-        self.assertEqual((quiet.rc, quiet.error()["kind"]), (9, "RetentionGap"))
 
     def test_reader_that_leaves__ends_it_quietly(self):
         self.feed(1, 2, 3)
