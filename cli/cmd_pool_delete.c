@@ -2,6 +2,8 @@
 #include "render.h"
 #include "target.h"
 
+#include "pool/error_text.h"
+
 #include <string.h>
 
 struct delete_options {
@@ -59,7 +61,7 @@ static void note_failed(struct cli *cli, const char *name, struct report *r)
     if (r->code == 0)
         r->code = (int)err->kind;
     buf_add_str(&r->failed, r->n_failed++ > 0 ? ",{\"error\":" : "{\"error\":");
-    render_error_json(err, &r->failed);
+    error_add_json(err, &r->failed);
     buf_add_str(&r->failed, ",\"pool\":");
     buf_add_json_string(&r->failed, bytes_of(name));
     buf_add_char(&r->failed, '}');
@@ -135,6 +137,7 @@ const struct command_spec cmd_pool_delete = {
     .options = options,
     .values_size = sizeof(struct delete_options),
     .run = run,
-    .details = "Every name is tried; the exit status is that of the first failure.\n"
-               "Programs that follow a deleted pool print what is left and end with NotFound (exit 3).\n",
+    .details =
+        "Every name is tried; the exit status is that of the first failure.\n"
+        "Programs that follow a deleted pool print what is left and end with NotFound (exit 3).\n",
 };

@@ -2,6 +2,7 @@
 #include "render.h"
 #include "target.h"
 
+#include "pool/error_text.h"
 #include "pool/store.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ static void look_at(struct row *row)
         row->mtime_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec;
     if (pool_open(row->path, POOL_READ, &pool, &row->err) < 0 ||
         pool_info(pool, &row->info, &row->err) < 0)
-        render_default_hint(&row->err);
+        error_default_hint(&row->err);
 }
 
 static void add_time(uint64_t time_ns, struct buf *out)
@@ -51,7 +52,7 @@ static void add_json(const struct row *row, struct buf *out)
 
     if (has_error(row)) {
         buf_add_str(out, "{\"error\":{\"error\":");
-        render_error_json(&row->err, out);
+        error_add_json(&row->err, out);
         buf_add_str(out, "},\"name\":");
     } else {
         buf_add_str(out, "{\"bounds\":{");
@@ -204,7 +205,7 @@ static int report_unreadable(struct cli *cli)
     struct row row = {.name = "pools", .path = (char *)cli_dir(cli), .err = cli->error};
 
     row.err.kind = PLSM_ERROR_IO;
-    render_default_hint(&row.err);
+    error_default_hint(&row.err);
     return report(cli, &row, 1);
 }
 

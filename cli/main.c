@@ -4,6 +4,7 @@
 #include "base/fds.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "pool/error_text.h"
 #include "pool/pool.h"
 #include "pool/store.h"
 #include "render.h"
@@ -170,14 +171,11 @@ static int report_error(struct cli *cli)
 {
     auto_buf struct buf text = BUF_INIT;
 
-    render_default_hint(&cli->error);
-    if (cli->stderr_tty) {
-        render_error_text(&cli->error, is_coloured(cli, true), &text);
-    } else {
-        buf_add_str(&text, "{\"error\":");
-        render_error_json(&cli->error, &text);
-        buf_add_str(&text, "}\n");
-    }
+    error_default_hint(&cli->error);
+    if (cli->stderr_tty)
+        error_add_lines(&cli->error, is_coloured(cli, true), &text);
+    else
+        error_add_envelope(&cli->error, &text);
     log_write(buf_bytes(&text));
     return (int)cli->error.kind;
 }

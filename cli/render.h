@@ -1,5 +1,5 @@
 /*
- * Texts for people and machines: indented JSON, errors, tables.
+ * Texts for people and machines: indented JSON, tables.
  *
  * All calls add to *out; ask buf_failed() once at the end.
  */
@@ -7,21 +7,11 @@
 #define CLI_RENDER_H
 
 #include "base/buf.h"
-#include "pool/error.h"
 
 #include <stdint.h>
 
 /* Compact JSON, indented by two blanks, with a newline at the end. */
 void render_json(struct bytes json, bool colour, struct buf *out);
-
-/* The inner object of the error envelope. */
-void render_error_json(const struct error *err, struct buf *out);
-
-/* The same in lines: `error: ...`, `hint: ...`. */
-void render_error_text(const struct error *err, bool colour, struct buf *out);
-
-/* Fills the hint of its kind into an error that has none. */
-void render_default_hint(struct error *err);
 
 /* "2026-03-04T05:06:07Z": cut to whole seconds. */
 void render_seconds(uint64_t time_ns, struct buf *out);

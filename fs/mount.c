@@ -13,6 +13,7 @@
 #include "notes.h"
 #include "ops.h"
 #include "options.h"
+#include "pool/error_text.h"
 #include "pools.h"
 #include "stale.h"
 #include "waiters.h"
@@ -32,14 +33,18 @@
 
 #define KICK_NS (5 * NS_PER_MS) /* between signals to a loop that is to end */
 
-static int report(const struct error *err)
+/* As `plasmite`, which starts this program, tells its own. */
+static int report(struct error *err)
 {
-    log_line("plasmite-fs: %s%s%s", err->message, err->cause[0] != '\0' ? ": " : "", err->cause);
-    if (err->path[0] != '\0')
-        log_line("  path: %s", err->path);
-    if (err->hint[0] != '\0')
-        log_line("  hint: %s", err->hint);
-    return err->kind;
+    auto_buf struct buf text = BUF_INIT;
+
+    error_default_hint(err);
+    if (isatty(STDERR_FILENO))
+        error_add_lines(err, true, &text);
+    else
+        error_add_envelope(err, &text);
+    log_write(buf_bytes(&text));
+    return (int)err->kind;
 }
 
 /* A program that would find no device, source or place is told so in words, before libfuse tries. */
@@ -232,6 +237,7 @@ static int serve(struct mount *m, const struct options *options, struct error *e
 /* The parent of the daemon: waits until the mount answers.  Returns the exit code. */
 static int wait_for_child(pid_t child, int ready, const char *point)
 {
+    struct error err;
     struct stat st;
     char byte;
     int status;
@@ -240,8 +246,8 @@ static int wait_for_child(pid_t child, int ready, const char *point)
         return 0;
     if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) != 0)
         return WEXITSTATUS(status);
-    log_line("plasmite-fs: the mount ended before it answered");
-    return PLSM_ERROR_IO;
+    fail(&err, PLSM_ERROR_IO, "the mount ended before it answered");
+    return report(&err);
 }
 
 static int serve_in_background(struct mount *m, const struct options *options, struct error *err,

@@ -156,7 +156,6 @@ static void help_commands(const struct command_spec *command, const char *headin
     for (at = command->subcommands; *at != NULL; at++)
         if (strlen((*at)->name) > width)
             width = strlen((*at)->name);
-    width += HELP_GAP; /* between words the gap is wider */
     buf_printf(out, "\n%s\n", heading);
     for (at = command->subcommands; *at != NULL; at++)
         add_command((*at)->name, width, (*at)->summary, out);
