@@ -1,12 +1,16 @@
 /* mount and umount start other programs, as git starts its helpers. */
+#include "child.h"
 #include "cli.h"
 #include "pool/store.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define HELPER "plasmite-fs"
@@ -19,7 +23,9 @@ struct mount_options {
 
 #define OPTIONS struct mount_options
 static const struct option_spec mount_table[] = {
-    ARG("[SOURCE] MNT", places, "pool directory (default: --dir); directory to mount it on"),
+    OPT(0, "[SOURCE] MNT", places, NULL,
+        "pool directory (default: --dir); directory to mount it on",
+        .flags = OPT_ARGUMENT | OPT_PATH),
     OPT('f', "foreground", foreground, NULL, "stay in the foreground"),
     OPT('o', "options", options, "OPTS", "mount options, separated by commas; may be repeated"),
     OPT_END,
@@ -111,19 +117,89 @@ struct umount_options {
 
 #define OPTIONS struct umount_options
 static const struct option_spec umount_table[] = {
-    ARG("MNT", place, "directory a pool directory is mounted on"),
+    OPT(0, "MNT", place, NULL, "directory a pool directory is mounted on",
+        .flags = OPT_ARGUMENT | OPT_PATH),
     OPT_END,
 };
 #undef OPTIONS
 
+/* What fusermount3 says, by its end, and what it means. */
+static const struct {
+    const char *says;
+    enum plsm_error_kind kind;
+    const char *message, *hint;
+} refusals[] = {
+    {"Invalid argument",          PLSM_ERROR_NOT_FOUND,  "nothing is mounted at '%s'",
+     "`mount -t fuse.plasmite` shows what is."                                                    },
+    {"/etc/mtab",                 PLSM_ERROR_NOT_FOUND,  "nothing is mounted at '%s'",
+     "`mount -t fuse.plasmite` shows what is."                                                    },
+    {"No such file or directory", PLSM_ERROR_NOT_FOUND,  "there is no '%s'",
+     "`mount -t fuse.plasmite` shows what is."                                                    },
+    {"Device or resource busy",   PLSM_ERROR_BUSY,       "'%s' is in use",
+     "Close what is open there and leave the directory; `fuser -vm` shows who is there."          },
+    {"Operation not permitted",   PLSM_ERROR_PERMISSION, "'%s' was mounted by somebody else",
+     "Only who mounted it, or root, can unmount it."                                              },
+    {"",                          PLSM_ERROR_IO,         "'%s' cannot be unmounted",          NULL},
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), n_end = strlen(end);
+
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+static int refused(struct error *err, const char *place, struct buf *said)
+{
+    const char *text;
+    size_t i = 0;
+
+    while (said->n > 0 && said->p[said->n - 1] == '\n')
+        said->n--;
+    text = buf_str(said) != NULL ? said->p : "";
+    while (!ends_with(text, refusals[i].says))
+        i++;
+    fail(err, refusals[i].kind, refusals[i].message, place);
+    snprintf(err->cause, sizeof err->cause, "%s", text);
+    if (refusals[i].hint != NULL)
+        fail_hint(err, "%s", refusals[i].hint);
+    return fail_path(err, place);
+}
+
+/* Reads what the child has to say to the end of it, or as much as is of use. */
+static void hear(int fd, struct buf *said)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    char piece[256];
+
+    while (said->n < sizeof((struct error *)0)->cause) {
+        ssize_t n = poll(&ready, 1, -1) < 0 ? -1 : read(fd, piece, sizeof piece);
+
+        if (n == 0)
+            return;
+        if (n > 0)
+            buf_add(said, piece, (size_t)n);
+    }
+}
+
 static int run_umount(const void *values, void *program)
 {
     const struct umount_options *o = values;
-    struct cli *cli = program;
+    struct error *err = &((struct cli *)program)->error;
+    auto_buf struct buf said = BUF_INIT;
+    struct child child;
+    int status;
 
-    become("fusermount3", (const char *const[]){"fusermount3", "-u", "--", o->place, NULL});
-    fail_os(&cli->error, PLSM_ERROR_NOT_FOUND, errno, "fusermount3 cannot be started");
-    return fail_hint(&cli->error, "Install it: `apt-get install fuse3`.");
+    if (child_start((const char *const[]){"fusermount3", "-u", "--", o->place, NULL}, &child, err) <
+        0) {
+        if (err->kind != PLSM_ERROR_USAGE)
+            return -1;
+        fail(err, PLSM_ERROR_NOT_FOUND, "fusermount3 cannot be started");
+        return fail_hint(err, "Install it: `apt-get install fuse3`.");
+    }
+    hear(child.err, &said);
+    status = child_wait(&child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : refused(err, o->place, &said);
 }
 
 const struct command_spec cmd_umount = {
