@@ -43,6 +43,13 @@ enum cli_exit {
 /* The pool directory: --dir, else ~/.plasmite/pools.  NULL when memory is gone. */
 const char *cli_dir(struct cli *cli);
 
+/*
+ * Adds a command for people to paste into a shell: "plasmite pool create 'a b' --dir d".  words: "pool create";
+ * argument: may be NULL.
+ */
+void cli_add_command(const struct cli *cli, const char *words, const char *argument,
+                     struct buf *out);
+
 /* The form of results: what was asked for, else by where stdout goes. */
 enum form cli_form(const struct cli *cli);
 

@@ -18,22 +18,36 @@ static const struct option_spec options[] = {
 
 struct report {
     struct buf deleted, failed; /* the elements of the two arrays */
-    struct buf text;
+    struct buf text;            /* a line for each, for people */
     struct table table;
     size_t n_deleted, n_failed;
     int code; /* of the first failure */
 };
 
+static int not_found(struct cli *cli, const char *path)
+{
+    auto_buf struct buf command = BUF_INIT;
+
+    cli_add_command(cli, "pool list", NULL, &command);
+    fail(&cli->error, PLSM_ERROR_NOT_FOUND, "pool not found");
+    fail_path(&cli->error, path);
+    return fail_hint(&cli->error, "`%s` shows what is there; --dir names another directory.",
+                     buf_str(&command));
+}
+
 /* Every name is tried; cli->error is used for each and cleared after. */
 static int delete_one(struct cli *cli, const char *name, struct buf *path)
 {
-    if (strstr(name, "://") != NULL)
-        return fail(&cli->error, PLSM_ERROR_USAGE,
-                    "pool delete accepts local pool names or paths only");
+    if (strstr(name, "://") != NULL) {
+        fail(&cli->error, PLSM_ERROR_USAGE, "pool delete accepts local pool names or paths only");
+        return fail_hint(&cli->error, "Run the command on the machine that has the pool.");
+    }
     if (target_path(cli, name, path) < 0)
         return -1;
     if (pool_delete(path->p, &cli->error) == 0)
         return 0;
+    if (cli->error.kind == PLSM_ERROR_NOT_FOUND)
+        return not_found(cli, path->p);
     if (cli->error.kind == PLSM_ERROR_PERMISSION)
         cli->error.kind = PLSM_ERROR_IO; /* what scripts have always seen here */
     return -1;
@@ -46,7 +60,9 @@ static void note_deleted(struct cli *cli, const char *name, const char *path, st
     buf_add_str(&r->deleted, ",\"pool\":");
     buf_add_json_string(&r->deleted, bytes_of(name));
     buf_add_char(&r->deleted, '}');
-    buf_printf(&r->text, "  ✓ %s\n", name);
+    buf_add_str(&r->text, "  ✓ ");
+    error_add_plain(name, &r->text);
+    buf_add_char(&r->text, '\n');
     table_add(&r->table, name);
     table_add(&r->table, "OK");
     table_add(&r->table, render_short_path(cli_dir(cli), path));
@@ -56,7 +72,7 @@ static void note_deleted(struct cli *cli, const char *name, const char *path, st
 static void note_failed(struct cli *cli, const char *name, struct report *r)
 {
     const struct error *err = &cli->error;
-    const char *message = err->message[0] != '\0' ? err->message : error_kind_message(err->kind);
+    auto_buf struct buf why = BUF_INIT;
 
     if (r->code == 0)
         r->code = (int)err->kind;
@@ -65,29 +81,48 @@ static void note_failed(struct cli *cli, const char *name, struct report *r)
     buf_add_str(&r->failed, ",\"pool\":");
     buf_add_json_string(&r->failed, bytes_of(name));
     buf_add_char(&r->failed, '}');
-    buf_printf(&r->text, "  ✗ %s — %s\n", name, message);
+    error_add_short(err, &why);
+    buf_add_str(&r->text, "  ✗ ");
+    error_add_plain(name, &r->text);
+    buf_printf(&r->text, " — %s\n", buf_str(&why));
     table_add(&r->table, name);
     table_add(&r->table, "ERR");
     table_add(&r->table, err->path[0] != '\0' ? render_short_path(cli_dir(cli), err->path) : "-");
-    table_add(&r->table, message);
+    table_add(&r->table, buf_str(&why));
+}
+
+/* One name: a sentence.  Several: how many, and each on a line. */
+static void add_for_people(struct cli *cli, const struct report *r, struct buf *out)
+{
+    auto_buf struct buf command = BUF_INIT;
+    size_t n = r->n_deleted + r->n_failed;
+
+    if (n > 1 && r->n_failed == 0)
+        buf_printf(out, "Deleted %zu pools:\n\n", n);
+    else if (n > 1)
+        buf_printf(out, "Deleted %zu of %zu pools:\n\n", r->n_deleted, n);
+    else
+        buf_add_str(out, r->n_failed == 0 ? "Deleted:\n" : "Not deleted:\n");
+    buf_add_bytes(out, buf_bytes(&r->text));
+    if (n > 1 || r->n_failed > 0) {
+        buf_add_str(out, "\nPool directory: ");
+        render_dir(cli_dir(cli), out);
+        buf_add_char(out, '\n');
+    }
+    if (r->n_failed > 0) {
+        cli_add_command(cli, "pool list", NULL, &command);
+        buf_printf(out, "`%s` shows what is there.\n", buf_str(&command));
+    }
 }
 
 static int print_text(struct cli *cli, const struct report *r)
 {
     auto_buf struct buf text = BUF_INIT;
 
-    if (!cli->stdout_tty) {
-        table_render(&r->table, &text);
-        return cli_print(cli, &text);
-    }
-    if (r->n_failed == 0)
-        buf_printf(&text, "Deleted %zu:\n\n", r->n_deleted);
+    if (cli->stdout_tty)
+        add_for_people(cli, r, &text);
     else
-        buf_printf(&text, "Deleted %zu of %zu:\n\n", r->n_deleted, r->n_deleted + r->n_failed);
-    buf_add_bytes(&text, buf_bytes(&r->text));
-    buf_add_str(&text, "\nPool directory: ");
-    render_dir(cli_dir(cli), &text);
-    buf_add_str(&text, r->n_failed > 0 ? "\n`plasmite pool list` shows what is there.\n" : "\n");
+        table_render(&r->table, &text);
     return cli_print(cli, &text);
 }
 

@@ -17,7 +17,7 @@ struct row {
     const char *name;
     char *path;
     struct pool_info info;
-    uint64_t mtime_ns;
+    uint64_t mtime_ns; /* 0: not known */
     struct error err;
 };
 
@@ -31,7 +31,7 @@ static void look_at(struct row *row)
     auto_pool struct pool *pool = NULL;
     struct stat st;
 
-    if (stat(row->path, &st) == 0)
+    if (stat(row->path, &st) == 0 && st.st_mtim.tv_sec >= 0)
         row->mtime_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec;
     if (pool_open(row->path, POOL_READ, &pool, &row->err) < 0 ||
         pool_info(pool, &row->info, &row->err) < 0)
@@ -44,6 +44,17 @@ static void add_time(uint64_t time_ns, struct buf *out)
 
     format_time(time_ns, time);
     buf_add(out, time, TIME_TEXT_LEN);
+}
+
+static void add_mtime_json(const struct row *row, struct buf *out)
+{
+    if (row->mtime_ns == 0) {
+        buf_add_str(out, "null");
+        return;
+    }
+    buf_add_char(out, '"');
+    add_time(row->mtime_ns, out);
+    buf_add_char(out, '"');
 }
 
 static void add_json(const struct row *row, struct buf *out)
@@ -59,9 +70,9 @@ static void add_json(const struct row *row, struct buf *out)
         if (pool_bounds_count(bounds) > 0)
             buf_printf(out, "\"newest\":%" PRIu64 ",\"oldest\":%" PRIu64, bounds->newest,
                        bounds->oldest);
-        buf_printf(out, "},\"file_size\":%" PRIu64 ",\"mtime\":\"", row->info.file_size);
-        add_time(row->mtime_ns, out);
-        buf_add_str(out, "\",\"name\":");
+        buf_printf(out, "},\"file_size\":%" PRIu64 ",\"mtime\":", row->info.file_size);
+        add_mtime_json(row, out);
+        buf_add_str(out, ",\"name\":");
     }
     buf_add_json_string(out, bytes_of(row->name));
     buf_add_str(out, ",\"path\":");
@@ -114,7 +125,7 @@ static void add_mtime(const struct row *row, bool human, struct table *table)
     auto_buf struct buf text = BUF_INIT;
     uint64_t now = clock_real_ns();
 
-    if (has_error(row))
+    if (has_error(row) || row->mtime_ns == 0)
         buf_add_char(&text, '-');
     else if (human)
         format_age(&text, now > row->mtime_ns ? now - row->mtime_ns : 0);
@@ -125,6 +136,7 @@ static void add_mtime(const struct row *row, bool human, struct table *table)
 
 static void add_full_row(struct cli *cli, const struct row *row, struct table *table)
 {
+    auto_buf struct buf detail = BUF_INIT;
     bool human = cli->stdout_tty;
 
     table_add(table, row->name);
@@ -134,11 +146,9 @@ static void add_full_row(struct cli *cli, const struct row *row, struct table *t
     add_seq(row, row->info.bounds.newest, table);
     add_mtime(row, human, table);
     table_add(table, render_short_path(cli_dir(cli), row->path));
-    if (!has_error(row))
-        table_add(table, "");
-    else
-        table_add(table, row->err.message[0] != '\0' ? row->err.message
-                                                     : error_kind_message(row->err.kind));
+    if (has_error(row))
+        error_add_short(&row->err, &detail);
+    table_add(table, buf_str(&detail));
 }
 
 static void add_short_row(struct cli *cli, const struct row *row, struct table *table)
@@ -182,7 +192,9 @@ static int report_none(struct cli *cli)
 
     buf_add_str(&text, "No pools in ");
     render_dir(cli_dir(cli), &text);
-    buf_add_str(&text, "\n\nMake one with `plasmite pool create NAME`.\n");
+    buf_add_str(&text, "\n\nMake one with `");
+    cli_add_command(cli, "pool create", "chat", &text);
+    buf_add_str(&text, "`.\n");
     return cli_print(cli, &text);
 }
 

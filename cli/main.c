@@ -88,6 +88,26 @@ const char *cli_dir(struct cli *cli)
     return buf_str(&cli->dir);
 }
 
+void cli_add_command(const struct cli *cli, const char *words, const char *argument,
+                     struct buf *out)
+{
+    bool is_behind = argument != NULL && argument[0] == '-';
+
+    buf_printf(out, "plasmite %s", words);
+    if (argument != NULL && !is_behind) {
+        buf_add_char(out, ' ');
+        buf_add_shell_word(out, argument);
+    }
+    if (cli->options.dir != NULL) {
+        buf_add_str(out, " --dir ");
+        buf_add_shell_word(out, cli->options.dir);
+    }
+    if (is_behind) {
+        buf_add_str(out, " -- ");
+        buf_add_shell_word(out, argument);
+    }
+}
+
 enum form cli_form(const struct cli *cli)
 {
     const char *format = cli->options.format;

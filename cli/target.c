@@ -79,21 +79,22 @@ void target_hint_missing(struct cli *cli, const char *reference, bool can_create
     auto_buf struct buf again = BUF_INIT;
 
     if (can_create && opts_again(cli->opts, "--create", &again) == 0 &&
-        again.n + 80 < sizeof cli->error.hint)
+        again.n + 80 < sizeof cli->error.hint) {
         fail_hint(&cli->error,
                   "The pool is missing. To make it on the way, use this exact command: %s",
                   buf_str(&again));
-    else if (can_create)
+    } else if (can_create) {
         fail_hint(&cli->error, "The pool is missing. The same command with --create makes it.");
-    else if (strchr(reference, '/') != NULL)
+    } else if (strchr(reference, '/') != NULL) {
         fail_hint(
             &cli->error,
             "Nothing is at this path: check it, or name a pool and its directory with --dir.");
-    else
+    } else {
+        cli_add_command(cli, "pool create", reference, &again);
         fail_hint(&cli->error,
-                  "Create it first with `plasmite pool create %s`, or point --dir at the directory "
-                  "that holds it.",
-                  reference);
+                  "Create it first with `%s`, or point --dir at the directory that holds it.",
+                  buf_str(&again));
+    }
 }
 
 /* Somebody else may make it at the same moment: then theirs is as good. */
