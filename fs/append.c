@@ -314,6 +314,7 @@ static bool run(struct write_job *job, enum append_flags flags)
     if (!job->started)
         job->fresh = !framing_skipping(&w->framing) && framing_held(&w->framing) == 0;
     job->started = true;
+    w->framing.by_line = notes_by_line(pool_of(w)->notes);
     for (;;) {
         int failed = job->status;
 

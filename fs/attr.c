@@ -29,6 +29,7 @@ static mode_t mode_of(const struct place *place, mode_t mode)
     case PLACE_VIEW:
     case PLACE_PARAM:
     case PLACE_SYSTEM:
+    case PLACE_STAT:
         return directory_mode(mode);
     case PLACE_LINK:
         return 0777;
@@ -36,6 +37,7 @@ static mode_t mode_of(const struct place *place, mode_t mode)
     case PLACE_LINES:
         return mode & 0666;
     case PLACE_SIZE:
+    case PLACE_CTL:
         return mode & 0600;
     default:
         return mode & 0444;
@@ -115,6 +117,7 @@ double entry_timeout(const struct node *node)
     case PLACE_VERSION:
     case PLACE_SYSTEM:
     case PLACE_PARAM:
+    case PLACE_STAT:
     case PLACE_APPEND:
     case PLACE_LINES:
     case PLACE_LINK:

@@ -13,9 +13,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
-#define DELETE_LIMIT_NS NS_PER_S /* of waiting for a writer; the kernel lets nobody else into the root meanwhile */
+#define DELETE_LIMIT_NS                                                                            \
+    NS_PER_S /* of waiting for a writer; the kernel lets nobody else into the root meanwhile */
+
+#define FORGET_LIMIT_NS NS_PER_S /* of waiting until the kernel has forgotten a deleted pool */
 
 /* What one opendir() shows; made once, so that offsets stay true. */
 struct listing {
@@ -24,7 +28,7 @@ struct listing {
     struct listed {
         size_t name_at;
         struct stat st;
-    } *entries;
+    } * entries;
     size_t n, cap;
 };
 
@@ -151,8 +155,8 @@ void dir_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_inf
     }
     for (size_t i = off < 0 ? 0 : (size_t)off; i < list->n; i++) {
         size_t n = fuse_add_direntry(req, out + used, size - used,
-                                     list->names.p + list->entries[i].name_at,
-                                     &list->entries[i].st, (off_t)i + 1);
+                                     list->names.p + list->entries[i].name_at, &list->entries[i].st,
+                                     (off_t)i + 1);
 
         if (n > size - used)
             break;
@@ -247,7 +251,7 @@ static void mark_announced(struct mount *m, const char *name)
     size_t n = nodes_of_pool(m->nodes, name, dirs, 8);
 
     for (size_t i = 0; i < n; i++) {
-        (void)node_announce(m->nodes, dirs[i]);
+        node_announce(m->nodes, dirs[i]);
         node_unref(m->nodes, dirs[i]);
     }
 }
@@ -260,21 +264,53 @@ struct deletion {
     struct mpool *pool; /* with a reference */
 };
 
+static int delete_now(struct mpool *pool, struct error *err)
+{
+    if (pool_delete_within(pool->path, DELETE_LIMIT_NS, err) < 0)
+        return -1;
+    (void)mpool_alive(pool); /* marks it */
+    return 0;
+}
+
 static void delete_pool(struct work *work)
 {
     struct deletion *job = (struct deletion *)work;
     struct error err = ERROR_INIT;
     int status = check_deletable(job->pool);
 
-    if (status == 0 && pool_delete_within(job->pool->path, DELETE_LIMIT_NS, &err) < 0)
+    if (status == 0 && delete_now(job->pool, &err) < 0)
         status = status_errno(&err, DOOR_PATH);
-    if (status == 0) {
-        (void)mpool_alive(job->pool); /* marks it */
+    if (status == 0)
         mark_announced(job->m, job->pool->name);
-    }
     fuse_reply_err(job->req, status);
     mpool_unref(job->pool);
     free(job);
+}
+
+/* Is the directory known to the kernel, which was not yet told that it is gone? */
+static bool is_remembered(struct mount *m, const struct mpool *pool)
+{
+    struct node *dirs[8];
+    size_t n = nodes_of_pool(m->nodes, pool->name, dirs, 8);
+    bool found = false;
+
+    for (size_t i = 0; i < n; i++) {
+        found |= dirs[i]->pool == pool;
+        node_unref(m->nodes, dirs[i]);
+    }
+    return found;
+}
+
+int dir_delete_now(struct mount *m, struct mpool *pool, struct error *err)
+{
+    uint64_t limit = clock_mono_ns() + FORGET_LIMIT_NS;
+
+    if (delete_now(pool, err) < 0)
+        return -1;
+    /* The watching thread tells the kernel; until then a mkdir of the same name would be EEXIST. */
+    while (is_remembered(m, pool) && clock_mono_ns() < limit)
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+    return 0;
 }
 
 void dir_delete_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name)

@@ -13,6 +13,12 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
                    mode_t mode);
 void dir_delete_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name);
 
+/*
+ * Deletes the pool and its messages, whoever has it open; its name is free when this returns.  Waits for a writer, and for the
+ * kernel, a second at most: not from the loop.
+ */
+int dir_delete_now(struct mount *m, struct mpool *pool, struct error *err);
+
 void dir_statfs(fuse_req_t req, struct mount *m);
 
 #endif

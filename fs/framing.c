@@ -163,6 +163,40 @@ static enum intake_status push_lines(struct framing *f, const char *p, size_t n,
     return status;
 }
 
+/* --- JSON --- */
+
+static enum intake_status cut_by_line(struct framing *f, struct error *err)
+{
+    intake_reset(f->in);
+    (void)fail(err, PLSM_ERROR_USAGE, "invalid json");
+    (void)fail_cause(err, "the line ends inside the value, and `ctl` says framing jsonl");
+    (void)fail_detail(err, ERROR_DETAIL_BAD_JSON);
+    return INTAKE_FAILED;
+}
+
+/* Line by line, to see whether each is at its end where the text is. */
+static enum intake_status push_jsonl(struct framing *f, const char *p, size_t n, size_t *ret_used,
+                                     size_t *ret_end, struct error *err)
+{
+    enum intake_status status = INTAKE_MORE;
+
+    *ret_end = *ret_used = 0;
+    while (*ret_used < n && status == INTAKE_MORE) {
+        const char *from = p + *ret_used, *newline = memchr(from, '\n', n - *ret_used);
+        size_t length = newline == NULL ? n - *ret_used : (size_t)(newline + 1 - from), used, end;
+
+        status = intake_push(f->in, from, length, &used, &end, err);
+        if (end > 0)
+            *ret_end = *ret_used + end;
+        *ret_used += used;
+        if (status == INTAKE_MORE && newline != NULL && intake_held(f->in) > 0) {
+            --*ret_used; /* the newline is what is wrong */
+            status = cut_by_line(f, err);
+        }
+    }
+    return status;
+}
+
 enum intake_status framing_push(struct framing *f, const char *p, size_t n, size_t *ret_used,
                                 size_t *ret_end, struct error *err)
 {
@@ -170,6 +204,8 @@ enum intake_status framing_push(struct framing *f, const char *p, size_t n, size
 
     if (f->kind == FRAMING_LINES)
         status = push_lines(f, p, n, ret_used, ret_end, err);
+    else if (f->by_line)
+        status = push_jsonl(f, p, n, ret_used, ret_end, err);
     else
         status = intake_push(f->in, p, n, ret_used, ret_end, err);
     if (framing_held(f) > f->peak)

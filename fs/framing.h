@@ -27,6 +27,7 @@ struct framing {
     const struct lens *lens; /* borrowed: its tags are given to every message */
     uint64_t message_max;
     struct intake *in;
+    bool by_line;    /* JSON: a value must end with its line; may change between pushes */
     size_t peak;     /* most it ever held */
     struct buf line; /* FRAMING_LINES: the line that is not at its end */
     struct buf text; /* ... a line as JSON */

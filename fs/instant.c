@@ -4,6 +4,7 @@
 #include "node.h"
 #include "notes.h"
 #include "readme.h"
+#include "tags.h"
 #include "waiters.h"
 
 struct making {
@@ -88,9 +89,64 @@ static int make_stats(struct making *making, struct error *err)
     return 0;
 }
 
+static int make_ctl(struct making *making, struct error *err)
+{
+    const char *framing = notes_by_line(making->pool->notes) ? "framing jsonl\n" : "framing json\n";
+
+    return buf_add_str(making->out, framing) < 0 ? no_memory(err) : 0;
+}
+
+static uint64_t value_of(const struct pool_info *info, enum place_value value)
+{
+    switch (value) {
+    case VALUE_NEWEST:
+        return info->bounds.newest;
+    case VALUE_OLDEST:
+        return pool_bounds_count(&info->bounds) == 0 ? 0 : info->bounds.oldest;
+    case VALUE_COUNT:
+        return pool_bounds_count(&info->bounds);
+    case VALUE_USED:
+        return info->used_bytes;
+    case VALUE_CAPACITY:
+        return info->ring_size;
+    case VALUE_REJECTED:
+        break; /* that is not known to the pool */
+    }
+    return 0;
+}
+
+static int make_value(struct making *making, struct error *err)
+{
+    enum place_value value = (enum place_value)making->place->n;
+    struct pool_info info;
+    uint64_t n;
+
+    if (pool_info(making->pool->pool, &info, err) < 0)
+        return -1;
+    if (value == VALUE_REJECTED)
+        n = notes_rejected(making->m, making->pool->notes, &making->time_ns);
+    else
+        n = value_of(&info, value);
+    if (value != VALUE_REJECTED && value != VALUE_CAPACITY && info.newest_time != 0)
+        making->time_ns = info.newest_time;
+    return buf_printf(making->out, "%llu\n", (unsigned long long)n) < 0 ? no_memory(err) : 0;
+}
+
+static int make_tags_time(struct making *making, struct error *err)
+{
+    struct pool_bounds bounds;
+
+    if (pool_bounds(making->pool->pool, &bounds, err) < 0)
+        return -1;
+    if (bounds.newest_time != 0)
+        making->time_ns = bounds.newest_time;
+    return 0;
+}
+
 static int (*const makers[])(struct making *making, struct error *err) = {
     [PLACE_README] = make_readme, [PLACE_VERSION] = make_version, [PLACE_INFO] = make_info,
     [PLACE_SIZE] = make_size,     [PLACE_ERRORS] = make_errors,   [PLACE_STATS] = make_stats,
+    [PLACE_CTL] = make_ctl,       [PLACE_VALUE] = make_value,     [PLACE_TAGS] = make_tags_time,
 };
 
 bool instant_is(const struct place *place)
@@ -98,13 +154,15 @@ bool instant_is(const struct place *place)
     return place->kind < sizeof makers / sizeof makers[0] && makers[place->kind] != NULL;
 }
 
-int instant_make(struct mount *m, const struct place *place, struct mpool *pool, struct buf *out,
-                 uint64_t *ret_time, struct error *err)
+enum view_result instant_make(struct mount *m, const struct place *place, struct mpool *pool,
+                              enum view_patience patience, struct buf *out, uint64_t *ret_time,
+                              struct error *err)
 {
     struct making making = {m, place, pool, out, pool == NULL ? m->start_ns : pool->created_ns};
 
     if (makers[place->kind](&making, err) < 0)
-        return -1;
+        return VIEW_FAILED;
     *ret_time = making.time_ns;
-    return 0;
+    /* The one that may take long. */
+    return place->kind == PLACE_TAGS ? tags_list(pool, patience, out, err) : VIEW_OK;
 }

@@ -12,7 +12,8 @@
 bool instant_is(const struct place *place);
 
 /* Adds the bytes to *out; *ret_time is the time of the file.  `pool` is NULL outside pools. */
-int instant_make(struct mount *m, const struct place *place, struct mpool *pool, struct buf *out,
-                 uint64_t *ret_time, struct error *err);
+enum view_result instant_make(struct mount *m, const struct place *place, struct mpool *pool,
+                              enum view_patience patience, struct buf *out, uint64_t *ret_time,
+                              struct error *err);
 
 #endif

@@ -76,29 +76,46 @@ static void enter(fuse_req_t req, struct mount *m, struct node *dir, const char 
         lookup_reply(req, m, node);
 }
 
+/* What could not be done at once is left to a worker (false); what a worker could not do ends with the mount. */
+static bool put_off(fuse_req_t req, struct place *place, enum view_patience patience)
+{
+    if (patience == VIEW_QUICK)
+        return false;
+    path_done(place);
+    fuse_reply_err(req, ECONNABORTED);
+    return true;
+}
+
 /* --- files whose bytes are made here and now --- */
 
-static void enter_bytes(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
-                        struct place *place)
+/* False when a worker has to do it; *place is then still the caller's. */
+static bool enter_bytes(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                        struct place *place, enum view_patience patience)
 {
     auto_buf struct buf bytes = BUF_INIT;
     struct error err = ERROR_INIT;
     struct snapshot *snap;
     uint64_t time_ns;
 
-    if (instant_make(m, place, dir->pool, &bytes, &time_ns, &err) < 0) {
+    switch (instant_make(m, place, dir->pool, patience, &bytes, &time_ns, &err)) {
+    case VIEW_LATER:
+        return put_off(req, place, patience);
+    case VIEW_FAILED:
         path_done(place);
         refuse(req, m, dir, name, status_errno(&err, DOOR_PATH), &err);
-        return;
+        return true;
+    case VIEW_OK:
+        break;
     }
     struct node_version version = {hash_bytes(HASH_START, buf_bytes(&bytes)), bytes.n};
     snap = snapshot_of_bytes(&bytes, time_ns);
     if (snap == NULL) {
         path_done(place);
         fuse_reply_err(req, ENOMEM);
-        return;
+        return true;
     }
     enter(req, m, dir, name, version, place, dir->pool, snap);
+    return true;
 }
 
 /* --- views --- */
@@ -114,11 +131,7 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
 
     switch (view_range(m, dir->pool, place, patience, &range, &err)) {
     case VIEW_LATER:
-        if (patience == VIEW_QUICK)
-            return false;
-        path_done(place); /* the mount is ending */
-        fuse_reply_err(req, ECONNABORTED);
-        return true;
+        return put_off(req, place, patience);
     case VIEW_FAILED:
         path_done(place);
         refuse(req, m, dir, name, status_errno(&err, DOOR_PATH), &err);
@@ -143,6 +156,13 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
     return true;
 }
 
+static bool enter_made(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                       struct place *place, enum view_patience patience)
+{
+    return instant_is(place) ? enter_bytes(req, m, dir, name, place, patience)
+                             : enter_view(req, m, dir, name, place, patience);
+}
+
 static void drop_later(struct later *later)
 {
     node_unref(later->m->nodes, later->node);
@@ -154,7 +174,7 @@ static void lookup_slowly(struct work *work)
 {
     struct later *later = (struct later *)work;
 
-    (void)enter_view(later->req, later->m, later->node, later->name, &later->place, VIEW_THOROUGH);
+    (void)enter_made(later->req, later->m, later->node, later->name, &later->place, VIEW_THOROUGH);
     drop_later(later);
 }
 
@@ -170,7 +190,7 @@ static struct later *later_new(fuse_req_t req, struct mount *m, struct node *nod
     return later;
 }
 
-static void enter_view_later(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+static void enter_made_later(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                              struct place *place)
 {
     struct later *later = later_new(req, m, dir);
@@ -208,12 +228,10 @@ static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const
 static void enter_place(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                         struct place *place)
 {
-    if (instant_is(place))
-        enter_bytes(req, m, dir, name, place);
-    else if (!path_is_view(place) || place->live)
+    if (!instant_is(place) && (!path_is_view(place) || place->live))
         enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
-    else if (!enter_view(req, m, dir, name, place, VIEW_QUICK))
-        enter_view_later(req, m, dir, name, place);
+    else if (!enter_made(req, m, dir, name, place, VIEW_QUICK))
+        enter_made_later(req, m, dir, name, place);
 }
 
 void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *name)
@@ -275,7 +293,7 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
     }
     if (node->place.kind == PLACE_APPEND || node->place.kind == PLACE_LINES)
         return append_open(m, node, flags, ret, open_flags);
-    if (writes && node->place.kind == PLACE_SIZE)
+    if (writes && path_is_written(&node->place))
         return control_open(m, node, ret, open_flags);
     if (writes)
         return EACCES;

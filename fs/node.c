@@ -365,15 +365,11 @@ size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, s
     return found;
 }
 
-bool node_announce(struct nodes *nodes, struct node *node)
+void node_announce(struct nodes *nodes, struct node *node)
 {
-    bool first;
-
     pthread_mutex_lock(&nodes->lock);
-    first = !node->announced;
     node->announced = true;
     pthread_mutex_unlock(&nodes->lock);
-    return first;
 }
 
 size_t nodes_below(struct nodes *nodes, const struct mpool *pool, uint64_t *ret, size_t n)

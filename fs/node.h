@@ -70,8 +70,8 @@ size_t nodes_count(struct nodes *nodes);
 /* The directories of pools of that name that the kernel knows and was not yet told are gone; with references. */
 size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, size_t n);
 
-/* Marks a directory as announced; false when it was already. */
-bool node_announce(struct nodes *nodes, struct node *node);
+/* The kernel knows that this one is gone. */
+void node_announce(struct nodes *nodes, struct node *node);
 
 /* Numbers of all nodes of that pool (for their attributes), up to n. */
 size_t nodes_below(struct nodes *nodes, const struct mpool *pool, uint64_t *ret, size_t n);

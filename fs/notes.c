@@ -26,6 +26,7 @@ struct notes {
     uint64_t used_ns;
     uint64_t rejected;
     struct ring failures;
+    atomic_bool by_line; /* not under the lock */
 };
 
 struct notes_table {
@@ -117,7 +118,7 @@ static struct notes *longest_idle(const struct notes_table *table)
 
 static bool is_blank(const struct notes *notes)
 {
-    return notes->failures.n == 0;
+    return notes->failures.n == 0 && !atomic_load(&notes->by_line);
 }
 
 void notes_put(struct mount *m, struct notes *notes, bool pool_is_gone)
@@ -284,12 +285,24 @@ int notes_failures(struct mount *m, struct notes *notes, struct buf *out, uint64
     return result < 0 ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
 }
 
-uint64_t notes_rejected(struct mount *m, struct notes *notes)
+uint64_t notes_rejected(struct mount *m, struct notes *notes, uint64_t *ret_time)
 {
     uint64_t n;
 
     pthread_mutex_lock(&m->notes->lock);
     n = notes->rejected;
+    if (notes->failures.n > 0)
+        *ret_time = notes->failures.time_ns;
     pthread_mutex_unlock(&m->notes->lock);
     return n;
+}
+
+void notes_set_by_line(struct notes *notes, bool by_line)
+{
+    atomic_store(&notes->by_line, by_line);
+}
+
+bool notes_by_line(const struct notes *notes)
+{
+    return atomic_load(&notes->by_line);
 }

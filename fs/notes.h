@@ -40,7 +40,11 @@ void notes_fail(struct mount *m, const struct failure *failure);
 int notes_failures(struct mount *m, struct notes *notes, struct buf *out, uint64_t *ret_time,
                    struct error *err);
 
-/* Appends that were refused since the mount began. */
-uint64_t notes_rejected(struct mount *m, struct notes *notes);
+/* Appends that were refused since the mount began; *ret_time is that of the last failure, unchanged when there is none. */
+uint64_t notes_rejected(struct mount *m, struct notes *notes, uint64_t *ret_time);
+
+/* Must a JSON value end with its line?  Of all who write to the pool through this mount. */
+void notes_set_by_line(struct notes *notes, bool by_line);
+bool notes_by_line(const struct notes *notes);
 
 #endif

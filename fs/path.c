@@ -16,11 +16,14 @@ enum where {
     IN_LIVE = 1 << 5,  /* under modifiers with live */
     IN_PARAM = 1 << 6,
     IN_SYSTEM_LIVE = 1 << 7,
+    IN_STAT = 1 << 8,
 };
 #define IN_FINITE (IN_POOL | IN_TAGS | IN_DATA)
 #define IN_VIEWS (IN_FINITE | IN_LIVE)
 
 enum modifier { MODIFY_NONE, MODIFY_DATA, MODIFY_LIVE };
+
+#define TAIL_MESSAGES 10 /* what `tail` shows */
 
 /* One row for each fixed name; a name may have rows for several places. */
 static const struct row {
@@ -32,8 +35,9 @@ static const struct row {
     enum modifier modifier;
     const char *link;
     bool link_live;
+    uint64_t n;
 } rows[] = {
-    {"README", ~0u, ~0u, PLACE_README},
+    {"README", ~(unsigned)IN_STAT, ~(unsigned)IN_STAT, PLACE_README},
     {".plasmite", IN_ROOT, IN_ROOT, PLACE_SYSTEM},
     {"version", IN_SYSTEM, IN_SYSTEM, PLACE_VERSION},
     {"events", IN_SYSTEM, IN_SYSTEM, PLACE_LINK, .link = "live/events", .link_live = true},
@@ -43,14 +47,23 @@ static const struct row {
     {"errors", IN_SYSTEM | IN_POOL, IN_SYSTEM | IN_POOL, PLACE_ERRORS},
     {"append", IN_FINITE, IN_FINITE, PLACE_APPEND},
     {"lines", IN_POOL | IN_TAGS, IN_POOL | IN_TAGS, PLACE_LINES},
-    {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST},
+    {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST, .n = TAIL_MESSAGES},
     {"all", IN_VIEWS, IN_VIEWS, PLACE_LINK, .link = "from/1"},
     {"follow", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/last/0", .link_live = true},
     {"follow", IN_LIVE, IN_LIVE, PLACE_LINK, .link = "last/0", .link_live = true},
     {"next", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/next", .link_live = true},
     {"next", IN_LIVE, IN_LIVE, PLACE_NEXT},
     {"info", IN_POOL, IN_POOL, PLACE_INFO},
+    {"tags", IN_POOL, IN_POOL, PLACE_TAGS},
+    {"ctl", IN_POOL, IN_POOL, PLACE_CTL},
     {"size", IN_POOL, IN_POOL, PLACE_SIZE},
+    {"stat", IN_POOL, IN_POOL, PLACE_STAT},
+    {"newest", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_NEWEST},
+    {"oldest", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_OLDEST},
+    {"count", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_COUNT},
+    {"used", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_USED},
+    {"capacity", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_CAPACITY},
+    {"rejected", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_REJECTED},
     {"last", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_LAST},
     {"since", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SINCE},
     {"from", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_FROM},
@@ -62,7 +75,6 @@ static const struct row {
 };
 
 #define N_ROWS (sizeof rows / sizeof rows[0])
-#define TAIL_MESSAGES 10          /* what `tail` shows */
 #define LAST_MAX (1ULL << 63)
 
 static unsigned where_is(const struct place *dir)
@@ -74,6 +86,8 @@ static unsigned where_is(const struct place *dir)
         return dir->live ? IN_SYSTEM_LIVE : IN_SYSTEM;
     case PLACE_PARAM:
         return IN_PARAM;
+    case PLACE_STAT:
+        return IN_STAT;
     default:
         if (dir->live)
             return IN_LIVE;
@@ -154,7 +168,7 @@ static int step_fixed(const struct place *dir, const struct row *row, const char
     next.param = row->param;
     next.link = row->link;
     next.link_live = row->link_live;
-    next.n = TAIL_MESSAGES;
+    next.n = row->n;
     status = step_modifier(&next, row->modifier);
     if (status != 0)
         return status;
@@ -307,6 +321,7 @@ bool path_is_dir(const struct place *place)
     case PLACE_SYSTEM:
     case PLACE_VIEW:
     case PLACE_PARAM:
+    case PLACE_STAT:
         return true;
     default:
         return false;
@@ -333,7 +348,8 @@ bool path_is_stream(const struct place *place)
 
 bool path_is_written(const struct place *place)
 {
-    return place->kind == PLACE_APPEND || place->kind == PLACE_LINES || place->kind == PLACE_SIZE;
+    return place->kind == PLACE_APPEND || place->kind == PLACE_LINES || place->kind == PLACE_SIZE ||
+           place->kind == PLACE_CTL;
 }
 
 bool path_negative_cached(const struct place *dir, const char *name)

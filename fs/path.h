@@ -26,6 +26,10 @@ enum place_kind {
     PLACE_APPEND,
     PLACE_LINES,
     PLACE_INFO,
+    PLACE_TAGS,
+    PLACE_CTL,
+    PLACE_STAT,  /* stat/ */
+    PLACE_VALUE, /* stat/NAME */
     PLACE_SIZE,
     PLACE_LINK,  /* all, follow, next */
     PLACE_LAST,  /* tail and last/N */
@@ -34,6 +38,9 @@ enum place_kind {
     PLACE_SEQ,
     PLACE_NEXT, /* live/next */
 };
+
+/* One number about a pool. */
+enum place_value { VALUE_NEWEST, VALUE_OLDEST, VALUE_COUNT, VALUE_USED, VALUE_CAPACITY, VALUE_REJECTED };
 
 struct place {
     enum place_kind kind;
@@ -46,7 +53,7 @@ struct place {
     enum place_kind param;     /* PLACE_PARAM: what an argument makes; PLACE_VIEW for tag/ */
     const char *link;          /* PLACE_LINK: where it points */
     bool link_live;            /* ... and does that end block? */
-    uint64_t n;                /* LAST: how many; FROM, SEQ: which */
+    uint64_t n;                /* LAST: how many; FROM, SEQ: which; VALUE: enum place_value */
     uint64_t from_ns, until_ns; /* SINCE; until UINT64_MAX: no end */
     uint64_t ino_seed;         /* of the canonical path below the pool */
 };

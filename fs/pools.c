@@ -4,6 +4,7 @@
 #include "hash.h"
 #include "notes.h"
 #include "pool/store.h"
+#include "tags.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ static struct mpool *find(struct mpools *pools, const char *name)
 static void destroy(struct mpool *pool)
 {
     notes_put(pool->mount, pool->notes, atomic_load(&pool->gone));
+    tags_free(pool->tags);
     pool_close(pool->pool);
     pthread_mutex_destroy(&pool->appends.lock);
     pthread_mutex_destroy(&pool->edge.lock);
@@ -164,7 +166,8 @@ static int describe(struct mpool *pool, struct error *err)
     pool->identity = hash_bytes(hash_u64(HASH_START, st.st_ino),
                                 (struct bytes){(const char *)info.uuid, sizeof info.uuid});
     pool->notes = notes_get(pool->mount, pool->identity);
-    return pool->notes == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
+    pool->tags = tags_new();
+    return pool->notes == NULL || pool->tags == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
 }
 
 static int make(struct mpools *pools, const char *name, struct mpool **ret, struct error *err)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 struct notes;
+struct tags;
 struct waiter;
 struct write_job;
 
@@ -31,6 +32,7 @@ struct mpool {
     uint64_t ring_size;   /* bytes */
     atomic_uint handles;  /* open files of this pool; rmdir looks */
     struct notes *notes;  /* with a reference */
+    struct tags *tags;
 
     struct {              /* under the waiters' lock */
         struct waiter *first;

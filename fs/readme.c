@@ -9,7 +9,7 @@ static const char root_text[] =
     "    cat ci/follow                            new messages, for ever\n"
     "    head -n1 ci/next                         wait for the next message\n"
     "    rmdir ci                                 delete a pool that holds no messages\n"
-    "                                             (`plasmite pool delete ci` deletes any)\n"
+    "    echo delete > ci/ctl                     delete any\n"
     "\n"
     "Each pool has a README of its own.\n";
 
@@ -32,6 +32,11 @@ static const char pool_text[] =
     "    errors            what was refused lately, why, and the place: jq -r .place errors\n"
     "    info  size        about the pool, as JSON; its size in bytes\n"
     "                      (echo 64M > size gives it another one while it holds no messages)\n"
+    "    stat/...          newest oldest count used capacity rejected: one number each\n"
+    "    tags              how many messages have which tag, most frequent first\n"
+    "    ctl               echo delete > ctl: away with the pool and all that is in it;\n"
+    "                      framing jsonl: every JSON value ends with its line, or write() refuses it;\n"
+    "                      framing json: values may span lines\n"
     "\n"
     "Directories in between change what is below them, in any order:\n"
     "\n"

@@ -76,8 +76,9 @@ static void look_at(struct mount *m, const char *name, uint32_t mask)
         if (mpool_alive(dirs[i]->pool)) {
             if ((mask & IN_ATTRIB) != 0)
                 forget_attributes(m, dirs[i]->pool);
-        } else if (node_announce(m->nodes, dirs[i])) {
+        } else {
             forget_name(m, FUSE_ROOT_ID, name);
+            node_announce(m->nodes, dirs[i]);
         }
         node_unref(m->nodes, dirs[i]);
     }
