@@ -2,6 +2,7 @@
 #include "render.h"
 #include "target.h"
 
+#include "pool/error_text.h"
 #include "pool/store.h"
 #include "pool/verify.h"
 
@@ -23,8 +24,10 @@ static const struct option_spec options[] = {
 };
 
 struct report {
-    struct buf json, text;
+    struct buf json, text; /* text: in a pipe a line for each, on a terminal that of one pool */
+    struct table rows;     /* on a terminal, of many pools */
     size_t n, n_corrupt;
+    struct error first; /* of --all: the first pool that could not be looked at */
 };
 
 static size_t n_shown(const struct verify_report *v)
@@ -49,8 +52,29 @@ static void add_issue(const struct verify_issue *issue, struct buf *out)
     buf_add_char(out, '}');
 }
 
-static void add_json(const char *reference, const char *path, const struct verify_report *v,
-                     struct buf *out)
+/* What to do about it, as a list of JSON strings. */
+static void add_remedy(struct cli *cli, const char *reference, const struct verify_report *v,
+                       struct buf *out)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    if (v->n_issues == 0)
+        return;
+    if (strcmp(v->issues[0].code, "format") == 0) {
+        buf_add_str(&text,
+                    "Use the program that made the pool to export it into `plasmite feed`: `");
+        cli_add_command(cli, "pool info", reference, &text);
+        buf_add_str(&text, "` says how.");
+    } else {
+        buf_add_str(&text, "Save what can be read with `");
+        cli_add_command(cli, "follow --no-follow", reference, &text);
+        buf_add_str(&text, "`, then delete the pool and recreate it.");
+    }
+    buf_add_json_string(out, buf_bytes(&text));
+}
+
+static void add_json(struct cli *cli, const char *reference, const char *path,
+                     const struct verify_report *v, struct buf *out)
 {
     buf_printf(out, "{\"issue_count\":%zu,\"issues\":[", v->n_issues);
     for (size_t i = 0; i < n_shown(v); i++) {
@@ -68,10 +92,7 @@ static void add_json(const char *reference, const char *path, const struct verif
     buf_add_str(out, ",\"pool_ref\":");
     buf_add_json_string(out, bytes_of(reference));
     buf_add_str(out, ",\"remediation_hints\":[");
-    if (v->n_issues > 0)
-        buf_add_str(out,
-                    "\"Save what can be read with `plasmite follow POOL --no-follow`, then delete "
-                    "the pool and recreate it.\"");
+    add_remedy(cli, reference, v, out);
     buf_printf(out, "],\"snapshot_path\":null,\"status\":\"%s\"}",
                v->n_issues > 0 ? "corrupt" : "ok");
 }
@@ -86,11 +107,26 @@ static void add_plain(const char *label, const struct verify_report *v, struct b
     buf_add_char(out, '\n');
 }
 
-static void add_pretty(const char *label, const struct verify_report *v, struct buf *out)
+/* The reference, or of a path the name of the file without its suffix. */
+static void add_label(const char *reference, struct buf *out)
 {
-    buf_printf(out, "%s: %s\n  messages:  ", label, v->n_issues > 0 ? "corrupt" : "healthy");
+    const char *slash = strrchr(reference, '/'), *name = slash != NULL ? slash + 1 : reference;
+    size_t n = strlen(name), n_suffix = strlen(POOL_SUFFIX);
+    auto_buf struct buf label = BUF_INIT;
+
+    if (slash != NULL && n > n_suffix && strcmp(name + n - n_suffix, POOL_SUFFIX) == 0)
+        n -= n_suffix;
+    buf_add(&label, name, n);
+    if (buf_str(&label) != NULL)
+        error_add_plain(label.p, out);
+}
+
+static void add_pretty(const char *reference, const struct verify_report *v, struct buf *out)
+{
+    add_label(reference, out);
+    buf_printf(out, ": %s\n  messages:  ", v->n_issues > 0 ? "corrupt" : "healthy");
     if (v->messages == 0)
-        buf_add_str(out, "empty\n");
+        buf_add_str(out, v->n_issues > 0 ? "none can be read\n" : "empty\n");
     else if (v->n_issues > 0)
         buf_printf(out, "%" PRIu64 " good, up to seq %" PRIu64 "\n", v->messages, v->last_good);
     else
@@ -100,18 +136,30 @@ static void add_pretty(const char *label, const struct verify_report *v, struct 
                v->n_issues == 1 ? "" : "s");
     for (size_t i = 0; i < n_shown(v); i++)
         buf_printf(out, "  detail:    %s\n", v->issues[i].message);
+    if (v->n_issues > n_shown(v))
+        buf_printf(out, "  detail:    and %zu more\n", v->n_issues - n_shown(v));
 }
 
-static void add_row(const char *label, const struct verify_report *v, struct buf *out)
+/* "✗ chat   12 messages   1 issue   plasmite doctor chat" */
+static void add_row(struct cli *cli, const char *name, const struct verify_report *v,
+                    struct table *rows)
 {
-    buf_printf(out, "  %s%-24s   %" PRIu64 " messages   %zu issues%s\n",
-               v->n_issues > 0 ? "✗ " : "", label, v->messages, v->n_issues,
-               v->n_issues > 0 ? "  (see plasmite doctor NAME)" : "");
+    auto_buf struct buf label = BUF_INIT, messages = BUF_INIT, issues = BUF_INIT, more = BUF_INIT;
+
+    buf_printf(&label, "%s %s", v->n_issues > 0 ? "✗" : "✓", name);
+    buf_printf(&messages, "%" PRIu64 " message%s", v->messages, v->messages == 1 ? "" : "s");
+    buf_printf(&issues, "%zu issue%s", v->n_issues, v->n_issues == 1 ? "" : "s");
+    if (v->n_issues > 0)
+        cli_add_command(cli, "doctor", name, &more);
+    table_add(rows, buf_str(&label));
+    table_add(rows, buf_str(&messages));
+    table_add(rows, buf_str(&issues));
+    table_add(rows, buf_str(&more));
 }
 
-/* label: what people call it; reference: what the report calls it. */
-static int check_one(struct cli *cli, const char *reference, const char *label, const char *path,
-                     bool is_row, struct report *r)
+/* name: of --all the name of the pool; NULL when the only one is checked. */
+static int check_one(struct cli *cli, const char *reference, const char *name, const char *path,
+                     struct report *r)
 {
     struct verify_report v = {0};
 
@@ -120,13 +168,13 @@ static int check_one(struct cli *cli, const char *reference, const char *label, 
     if (r->n++ > 0)
         buf_add_char(&r->json, ',');
     r->n_corrupt += v.n_issues > 0;
-    add_json(reference, path, &v, &r->json);
+    add_json(cli, reference, path, &v, &r->json);
     if (!cli->stdout_tty)
         add_plain(reference, &v, &r->text);
-    else if (is_row)
-        add_row(label, &v, &r->text);
+    else if (name != NULL)
+        add_row(cli, name, &v, &r->rows);
     else
-        add_pretty(label, &v, &r->text);
+        add_pretty(reference, &v, &r->text);
     return 0;
 }
 
@@ -136,62 +184,94 @@ static int check_pool(struct cli *cli, const char *reference, struct report *r)
 
     if (target_path(cli, reference, &path) < 0)
         return -1;
-    if (check_one(cli, reference, reference, path.p, false, r) == 0)
+    if (check_one(cli, reference, NULL, path.p, r) == 0)
         return 0;
     if (cli->error.kind == PLSM_ERROR_NOT_FOUND)
         target_hint_missing(cli, reference, false);
     return -1;
 }
 
+/* A pool that cannot be looked at does not hide the others: it is the error at the end. */
+static void check_listed(struct cli *cli, const char *dir, const char *name, struct report *r)
+{
+    auto_buf struct buf path = BUF_INIT;
+
+    buf_printf(&path, "%s/%s" POOL_SUFFIX, dir, name);
+    if (buf_str(&path) == NULL)
+        fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory");
+    else if (check_one(cli, path.p, name, path.p, r) == 0)
+        return;
+    if (r->first.kind == PLSM_ERROR_NONE)
+        r->first = cli->error;
+}
+
 static int check_all(struct cli *cli, struct report *r)
 {
     const char *dir = cli_dir(cli);
     struct store_list list;
-    int rc = 0;
 
     if (dir == NULL)
         return fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory");
     if (access(dir, F_OK) < 0) {
         fail_os(&cli->error, PLSM_ERROR_NOT_FOUND, errno, "failed to read pool directory");
+        fail_hint(&cli->error, "It is made with the first pool; --dir names another directory.");
         return fail_path(&cli->error, dir);
     }
     if (store_list(dir, &list, &cli->error) < 0)
         return -1;
-    for (size_t i = 0; i < list.n && rc == 0; i++) {
-        auto_buf struct buf path = BUF_INIT;
-
-        buf_printf(&path, "%s/%s" POOL_SUFFIX, dir, list.names[i]);
-        rc = check_one(cli, buf_str(&path), list.names[i], path.p, true, r);
-    }
+    for (size_t i = 0; i < list.n; i++)
+        check_listed(cli, dir, list.names[i], r);
     store_list_done(&list);
-    return rc;
+    return 0;
+}
+
+static int print_json(struct cli *cli, const struct report *r)
+{
+    auto_buf struct buf out = BUF_INIT;
+
+    buf_add_str(&out, "{\"reports\":[");
+    buf_add_bytes(&out, buf_bytes(&r->json));
+    buf_add_str(&out, "]}");
+    return buf_failed(&out) || buf_failed(&r->json)
+               ? fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory")
+               : cli_report(cli, buf_bytes(&out));
+}
+
+static int print_text(struct cli *cli, bool all, const struct report *r)
+{
+    auto_buf struct buf out = BUF_INIT;
+    const char *s = r->n == 1 ? "" : "s";
+
+    if (all && r->n == 0 && r->first.kind == PLSM_ERROR_NONE)
+        buf_add_str(&out, "There are no pools in this directory.\n");
+    else if (all && cli->stdout_tty && r->n_corrupt > 0)
+        buf_printf(&out, "%zu of %zu pool%s unhealthy.\n\n", r->n_corrupt, r->n, s);
+    else if (all && cli->stdout_tty && r->n > 0)
+        buf_printf(&out, "%s %zu pool%s healthy.\n\n",
+                   r->first.kind == PLSM_ERROR_NONE ? "All" : "The other", r->n, s);
+    buf_add_bytes(&out, buf_bytes(&r->text));
+    table_render(&r->rows, &out);
+    return cli_print(cli, &out);
 }
 
 static int print(struct cli *cli, bool all, const struct report *r)
 {
-    auto_buf struct buf out = BUF_INIT;
+    int code = cli_form(cli) == FORM_PRETTY ? print_text(cli, all, r) : print_json(cli, r);
 
-    if (cli_form(cli) != FORM_PRETTY) {
-        buf_add_str(&out, "{\"reports\":[");
-        buf_add_bytes(&out, buf_bytes(&r->json));
-        buf_add_str(&out, "]}");
-        return cli_report(cli, buf_bytes(&out));
+    if (code == 0 && r->first.kind != PLSM_ERROR_NONE) {
+        cli->error = r->first;
+        return -1;
     }
-    if (all && r->n == 0)
-        buf_add_str(&out, "There are no pools in this directory.\n");
-    else if (all && cli->stdout_tty && r->n_corrupt == 0)
-        buf_printf(&out, "All %zu pools healthy.\n\n", r->n);
-    else if (all && cli->stdout_tty)
-        buf_printf(&out, "%zu of %zu pools unhealthy.\n\n", r->n_corrupt, r->n);
-    buf_add_bytes(&out, buf_bytes(&r->text));
-    return cli_print(cli, &out);
+    return code == 0 && r->n_corrupt > 0 ? EXIT_CORRUPT : code;
 }
 
 static int run(const void *values, void *program)
 {
     const struct doctor_options *o = values;
     struct cli *cli = program;
-    struct report r = {0};
+    struct report r = {
+        .rows = {.columns = 4, .indent = 2, .gap = 3, .ragged = true}
+    };
     int code;
 
     if (o->all && o->pool != NULL) {
@@ -205,10 +285,9 @@ static int run(const void *values, void *program)
     code = o->all ? check_all(cli, &r) : check_pool(cli, o->pool, &r);
     if (code == 0)
         code = print(cli, o->all, &r);
-    if (code == 0 && r.n_corrupt > 0)
-        code = EXIT_CORRUPT;
     buf_done(&r.json);
     buf_done(&r.text);
+    table_done(&r.rows);
     return code;
 }
 
@@ -219,6 +298,10 @@ const struct command_spec cmd_doctor = {
     .options = options,
     .values_size = sizeof(struct doctor_options),
     .run = run,
-    .details =
-        "Checks every message and changes nothing. Exits nonzero when corruption is found (7).\n",
+    .details = "Checks every message and changes nothing; programs may use the pool meanwhile.\n"
+               "Exits nonzero when corruption is found (7).\n"
+               "\n"
+               "EXAMPLES\n"
+               "  plasmite doctor chat\n"
+               "  plasmite doctor --all\n",
 };

@@ -152,6 +152,12 @@ static size_t characters(const char *text)
     return n;
 }
 
+static void add_blanks(size_t n, struct buf *out)
+{
+    while (n-- > 0)
+        buf_add_char(out, ' ');
+}
+
 void table_render(const struct table *table, struct buf *out)
 {
     const char *end = table->cells.p + table->cells.n;
@@ -163,11 +169,18 @@ void table_render(const struct table *table, struct buf *out)
         column = (column + 1) % table->columns;
     }
     for (const char *cell = table->cells.p; cell < end; cell += strlen(cell) + 1) {
+        bool is_last = column == table->columns - 1;
+
+        add_blanks(column == 0 ? table->indent : 0, out);
         buf_add_str(out, cell);
-        for (size_t n = characters(cell); n < widths[column]; n++)
-            buf_add_char(out, ' ');
+        add_blanks(widths[column] - characters(cell), out);
+        while (is_last && table->ragged && out->n > 0 && out->p[out->n - 1] == ' ')
+            out->n--;
+        if (is_last)
+            buf_add_char(out, '\n');
+        else
+            add_blanks(table->gap != 0 ? table->gap : 2, out);
         column = (column + 1) % table->columns;
-        buf_add_str(out, column == 0 ? "\n" : "  ");
     }
 }
 

@@ -25,6 +25,9 @@ void render_dir(const char *dir, struct buf *out);
 /* A header line and rows, every column as wide as its widest cell. */
 struct table {
     size_t columns;
+    size_t indent;    /* blanks before each row */
+    size_t gap;       /* blanks between columns; 0: two */
+    bool ragged;      /* the last column is not padded */
     struct buf cells; /* NUL-terminated, one after the other */
 };
 
