@@ -65,7 +65,7 @@ class Pages(harness.Case):
                 yield (*path, name)
 
     def test_pages__have_no_mistakes(self):
-        pages = sorted(os.path.join(MAN, name) for name in os.listdir(MAN))
+        pages = sorted(os.path.join(MAN, name) for name in os.listdir(MAN) if name[-2:-1] == ".")
         self.assertGreater(len(pages), 8)
         for page in pages:
             done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], stdout=subprocess.PIPE,
