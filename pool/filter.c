@@ -1,23 +1,54 @@
 #include "pool/filter.h"
 
+#include "filter_eval.h"
 #include "filter_libjq.h"
 #include "filter_problem.h"
 
 #include <stdlib.h>
 
+/* One of the two does the work: libjq is NULL where the native evaluator knows everything in the expression. */
 struct filter {
     struct buf expression;
+    struct program program;
+    struct evaluation *evaluation;
     struct libjq_filter *libjq;
 };
 
-static int compile(struct filter *filter, const struct words *words, struct error *err)
+static int native_only(const struct words *words, size_t at, struct error *err)
 {
-    if (words_refuse(words, err) < 0)
-        return -1;
-    return libjq_filter_new(words, &filter->libjq, err);
+    auto_buf struct buf word = BUF_INIT;
+
+    (void)buf_add_bytes(&word, word_text(words, at));
+    if (at == words->n || buf_str(&word) == NULL)
+        return filter_problem(err, words->text, words->text.n, "something is missing");
+    return filter_problem(
+        err, words->text, words->list[at].at,
+        "`%.40s` is not among what filters may use here: paths, comparisons, and, or, "
+        "not, //, if, any, all, select, test and their like",
+        word.p);
 }
 
-int filter_new(struct bytes expression, struct filter **ret, struct error *err)
+static int compile(struct filter *filter, const struct words *words, enum filter_flags flags,
+                   struct error *err)
+{
+    size_t at;
+
+    if (words_refuse(words, err) < 0)
+        return -1;
+    switch (program_parse(words, &filter->program, &at, err)) {
+    case 1:
+        filter->evaluation = evaluation_new(&filter->program);
+        return filter->evaluation != NULL ? 0 : fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    case 0:
+        return flags & FILTER_NATIVE_ONLY ? native_only(words, at, err)
+                                          : libjq_filter_new(words, &filter->libjq, err);
+    default:
+        return -1;
+    }
+}
+
+int filter_new_with(struct bytes expression, enum filter_flags flags, struct filter **ret,
+                    struct error *err)
 {
     auto_filter struct filter *filter = calloc(1, sizeof *filter);
     auto_words struct words words = {0};
@@ -25,17 +56,24 @@ int filter_new(struct bytes expression, struct filter **ret, struct error *err)
     if (filter == NULL || buf_add_bytes(&filter->expression, expression) < 0)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     if (words_scan(buf_bytes(&filter->expression), &words, err) < 0 ||
-        compile(filter, &words, err) < 0)
+        compile(filter, &words, flags, err) < 0)
         return -1;
     *ret = filter;
     filter = NULL; /* handed to the caller */
     return 0;
 }
 
+int filter_new(struct bytes expression, struct filter **ret, struct error *err)
+{
+    return filter_new_with(expression, 0, ret, err);
+}
+
 void filter_free(struct filter *filter)
 {
     if (filter == NULL)
         return;
+    evaluation_free(filter->evaluation);
+    program_done(&filter->program);
     libjq_filter_free(filter->libjq);
     buf_done(&filter->expression);
     free(filter);
@@ -59,7 +97,9 @@ enum filter_result filter_match(struct filter *filter, const struct message *mes
                                 struct error *err)
 {
     auto_buf struct buf odd = BUF_INIT;
-    enum filter_result result = libjq_filter_match(filter->libjq, message, &odd, err);
+    enum filter_result result = filter->evaluation != NULL
+                                    ? evaluation_run(filter->evaluation, message, &odd, err)
+                                    : libjq_filter_match(filter->libjq, message, &odd, err);
 
     return result == FILTER_ODD ? fail_odd(filter, message, &odd, err) : result;
 }

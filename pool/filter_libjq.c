@@ -58,7 +58,7 @@ int words_refuse(const struct words *words, struct error *err)
                      : is_among(name, names, sizeof names / sizeof *names))
             return filter_problem(
                 err, words->text, words->list[i].at,
-                "%s%.*s is not for filters, which see the message and nothing else",
+                "`%s%.*s` is not for filters, which see the message and nothing else",
                 variable ? "$" : "", (int)name.n, name.p);
         if (memchr(name.p, ':', name.n) != NULL)
             return filter_problem(err, words->text, words->list[i].at,
@@ -74,8 +74,7 @@ static const struct jq_module *load(struct error *err)
     const struct jq_module *jq = module_load(JQ_MODULE_FILE, JQ_MODULE_SYMBOL, "libjq1", err);
 
     if (jq != NULL && jq->version != JQ_MODULE_VERSION) {
-        fail(err, PLSM_ERROR_INTERNAL, JQ_MODULE_FILE " belongs to another version of plasmite");
-        fail_hint(err, "Install plasmite again.");
+        (void)module_fail_version(JQ_MODULE_FILE, err); /* NULL says that it failed */
         return NULL;
     }
     return jq;

@@ -91,3 +91,9 @@ const void *module_load(const char *file, const char *symbol, const char *packag
             PLASMITE_MODULEDIR);
     return NULL;
 }
+
+int module_fail_version(const char *file, struct error *err)
+{
+    fail(err, PLSM_ERROR_INTERNAL, "%s belongs to another version of plasmite", file);
+    return fail_hint(err, "Install plasmite again.");
+}

@@ -17,4 +17,7 @@
 const void *module_load(const char *file, const char *symbol, const char *package,
                         struct error *err);
 
+/* It was built for another version of this program.  Internal; returns -1. */
+int module_fail_version(const char *file, struct error *err);
+
 #endif

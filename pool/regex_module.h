@@ -1,0 +1,28 @@
+/*
+ * What plasmite-regex.so offers: Oniguruma, the regular expressions of jq, behind one table.  See jq_module.h for why.
+ */
+#ifndef REGEX_MODULE_H
+#define REGEX_MODULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REGEX_MODULE_FILE "plasmite-regex.so"
+#define REGEX_MODULE_SYMBOL "plasmite_regex_module"
+#define REGEX_MODULE_VERSION 1u
+
+/* Steps that one search may take.  Oniguruma's own limit lets it run for minutes. */
+#define REGEX_STEPS_MAX 1000000
+
+enum regex_outcome { REGEX_NO, REGEX_YES, REGEX_FAILED /* a limit was reached */ };
+
+struct regex_module {
+    unsigned version;
+
+    /* NULL: `why` says what is wrong.  Flags are letters as in jq's test(); the caller has checked them. */
+    void *(*compile)(const char *pattern, size_t n, const char *flags, char *why, size_t why_size);
+    void (*release)(void *compiled);
+    enum regex_outcome (*search)(void *compiled, const char *text, size_t n);
+};
+
+#endif
