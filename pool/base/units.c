@@ -390,6 +390,8 @@ int parse_time_range(struct bytes text, uint64_t now_ns, uint64_t *ret_from_ns,
             return refuse(ret_why, not_a_time);
         if (until < from)
             return refuse(ret_why, "the end is before the start");
+        /* neither of the values that stand for no end, in streams too */
+        until = until == 0 ? 1 : until == UINT64_MAX ? UINT64_MAX - 1 : until;
     }
     *ret_from_ns = from;
     *ret_until_ns = until;

@@ -1,61 +1,12 @@
-import fcntl
 import json
 import os
-import pty
-import select
 import signal
 import subprocess
 import termios
-import time
 import unittest
 
 import harness
-
-
-class Terminal:
-    """A program on a terminal that controls it, so that ^C is a signal: typed to while it runs."""
-
-    def __init__(self, argv, env):
-        self.master, self.slave = pty.openpty()
-        settings = termios.tcgetattr(self.slave)
-        settings[3] &= ~termios.ECHO
-        settings[1] &= ~termios.OPOST
-        termios.tcsetattr(self.slave, termios.TCSANOW, settings)
-        self.settings = termios.tcgetattr(self.slave)
-        self.popen = subprocess.Popen(argv, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=env,
-                                      start_new_session=True,
-                                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        self.shown = ""
-
-    def type(self, text):
-        os.write(self.master, text.encode() if isinstance(text, str) else text)
-
-    def _read(self, deadline):
-        if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
-            raise AssertionError("nothing comes; it showed %r" % self.shown)
-        self.shown += os.read(self.master, 65536).decode()
-
-    def until(self, text):
-        """What it showed up to and with `text`; the next call begins behind it."""
-        deadline = time.monotonic() + harness.LIMIT
-        while text not in self.shown:
-            self._read(deadline)
-        end = self.shown.index(text) + len(text)
-        seen, self.shown = self.shown[:end], self.shown[end:]
-        return seen
-
-    def wait(self):
-        """The exit status; all that it showed is in self.shown."""
-        rc = self.popen.wait(harness.LIMIT)
-        while select.select([self.master], [], [], 0)[0]:
-            self._read(time.monotonic() + harness.LIMIT)
-        return rc
-
-    def close(self):
-        self.popen.kill()
-        self.popen.wait()
-        os.close(self.master)
-        os.close(self.slave)
+import terminal
 
 
 class Duplex(harness.Case):
@@ -74,9 +25,9 @@ class Duplex(harness.Case):
         return [json.loads(line)["data"]["msg"] for line in lines.splitlines()]
 
     def on_terminal(self, *args):
-        terminal = Terminal(self.argv("duplex", "chat", *args), self.env)
-        self.addCleanup(terminal.close)
-        return terminal
+        chat = terminal.Terminal(self.argv("duplex", "chat", *args), self.env)
+        self.addCleanup(chat.close)
+        return chat
 
     # Records from a pipe.
 
@@ -262,7 +213,7 @@ class Duplex(harness.Case):
         chat.type(b"ol\xe9\n")
         self.assertEqual((chat.wait(), chat.shown), (2, "error: the line is not UTF-8\n"))
         self.ok("pool", "create", "tiny", "--size", "8K")
-        chat = Terminal(self.argv("duplex", "tiny", "--me", "alice", "--color", "never"), self.env)
+        chat = terminal.Terminal(self.argv("duplex", "tiny", "--me", "alice", "--color", "never"), self.env)
         self.addCleanup(chat.close)
         chat.type("x" * 4000 + "\n")
         self.assertEqual(chat.wait(), 2)

@@ -1,10 +1,13 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
+import termios
 import unittest
 
 import harness
+import terminal
 
 
 class Follow(harness.Case):
@@ -146,11 +149,122 @@ class Follow(harness.Case):
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.assertEqual(json.loads(done.stdout)["seq"], 1)
 
+    def test_bare__shows_the_help(self):  # 11.2, 2
+        result = self.run_pls("follow", use_dir=False)
+        self.assertEqual((result.rc, result.out), (2, ""))
+        self.assertIn("Usage: plasmite follow", result.err)
+
+    def test_tail_one__before_and_while_messages_come(self):  # 11.2, 3 to 5
+        follow = self.start_asleep("follow", "demo", "--tail", "1", "--jsonl", "--one")
+        self.feed(42)
+        self.assertEqual((follow.json_line()["data"], follow.wait()), ({"x": 42}, 0))
+        self.assertEqual(self.ok("follow", "demo", "--tail", "1", "--jsonl", "--one").json()["data"], {"x": 42})
+        follow = self.start_asleep("follow", "demo", "--tail", "4", "--one", "--timeout", "30s")
+        self.feed(43, 44)
+        self.assertIsNone(follow.popen.poll())
+        self.feed(45)
+        self.assertEqual((follow.wait(), json.loads(follow.out.rest())["data"]), (0, {"x": 45}))
+
+    def test_one__with_other_starts(self):
+        self.feed(1, 2, 3)
+        times = [m["time"] for m in self.ok("follow", "demo", "--no-follow").json_lines()]
+        self.assertEqual(self.ok("follow", "demo", "--since", times[1], "--one").json()["data"], {"x": 2})
+        self.assertEqual(self.ok("follow", "demo", "--from", "2", "--one").json()["data"], {"x": 2})
+        self.assertEqual(self.xs("--tail", "2", "--one"), [3])
+        self.assertEqual(self.xs("--tail", "4", "--one"), [])
+        follow = self.start_asleep("follow", "demo", "--from", "5", "--one")
+        self.feed(4, 5)
+        self.assertEqual((follow.wait(), json.loads(follow.out.rest())["data"]), (0, {"x": 5}))
+
+    def test_no_follow__takes_what_is_there_at_the_start(self):
+        self.assertEqual(self.xs(), [])
+        self.feed(1, 2, 3)
+        self.assertEqual(self.xs("--timeout", "1ms"), [1, 2, 3])
+        self.assertEqual(self.xs("--no-notify", "--quiet-drops"), [1, 2, 3])
+        self.assertEqual(self.ok("follow", "new", "--create", "--no-follow").out, "")
+        self.assertEqual(self.ok("follow", "demo", "--since", "1h..2999-01-01T00:00:00Z").out.count("\n"), 3)
+        for nothing in ("2999-01-01T00:00:00Z..2999-01-02T00:00:00Z", "1950-01-01T00:00:00Z..1960-01-01T00:00:00Z"):
+            self.assertEqual(self.ok("follow", "demo", "--since", nothing).out, "")
+        self.refused("Usage", "follow", "demo", "--since", "1h..2h")
+        self.refused("Usage", "follow", "demo", "--since", "1h", "--from", "1")
+
+    def test_no_notify__only_looks(self):
+        self.feed(1)
+        follow = self.start("follow", "demo", "--no-notify", "--tail", "1")
+        self.assertEqual(follow.json_line()["data"], {"x": 1})
+        self.feed(2, 3)
+        self.assertEqual([follow.json_line()["data"]["x"] for _ in range(2)], [2, 3])
+        self.assertFalse(self._parked(follow.pid))
+        os.unlink(os.path.join(self.pools, "demo.plasmite"))
+        self.assertEqual(follow.wait(), 3)
+        result = self.run_pls("follow", "missing", "--create", "--no-notify", "--timeout", "30ms")
+        self.assertEqual((result.rc, result.out, result.err), (124, "", ""))
+
+    def test_pool_that_is_made_anew__ends_it(self):  # 12.2, 35
+        follow = self.start_asleep("follow", "demo")
+        self.ok("pool", "delete", "demo")
+        self.ok("pool", "create", "demo")
+        self.assertEqual((follow.wait(), follow.out.rest()), (3, ""))
+        error = json.loads(follow.err.rest())["error"]
+        self.assertEqual((error["kind"], error["path"]), ("NotFound", os.path.join(self.pools, "demo.plasmite")))
+
+    def test_read_only_pool(self):  # 12.2, 33
+        self.feed(1)
+        path = os.path.join(self.pools, "demo.plasmite")
+        program = shutil.copy(harness.bin_path("plasmite"), self.path("plasmite"))
+        os.chmod(path, 0o444)
+        os.chmod(self.dir, 0o755)
+        os.chmod(self.pools, 0o755)
+        other = {"user": 65534, "group": 65534} if self.is_root() else {}
+        done = subprocess.run([program, "fetch", path, "1"], stdout=subprocess.PIPE, env=self.env, **other)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["data"]), (0, {"x": 1}))
+        follow = self.start_argv([program, "follow", path, "--tail", "1"], **other)
+        self.assertEqual(follow.json_line()["data"], {"x": 1})
+        os.chmod(path, 0o644)
+        self.feed(2)
+        self.assertEqual(follow.json_line()["data"], {"x": 2})
+
+    def test_terminal__colours_and_forms(self):
+        self.feed(1)
+        self.assertEqual(self.terminal("follow", "demo", "--no-follow", "--data-only"),
+                         (0, '\033[39m{\033[0m\n  \033[36m"x"\033[0m\033[39m:\033[0m \033[33m1\033[0m\n\033[39m}\033[0m\n'))
+        self.assertEqual(self.terminal("--color", "never", "follow", "demo", "--no-follow", "--data-only"), (0, '{\n  "x": 1\n}\n'))
+        for form in ("--jsonl", "--json", "--format=jsonl"):
+            self.assertEqual(self.terminal("--color", "always", "follow", "demo", "--no-follow", "--data-only", form), (0, '{"x":1}\n'))
+        rc, shown = self.terminal("follow", "missing")
+        self.assertEqual((rc, shown.split(" ")[0]), (3, "\033[31merror:\033[0m"))
+
+    def test_terminal__interrupt_kills_it(self):
+        self.feed(1)
+        follow = terminal.Terminal(self.argv("follow", "demo", "--tail", "1", "--jsonl"), self.env)
+        self.addCleanup(follow.close)
+        follow.until("\n")
+        follow.type("\x03")
+        self.assertEqual((follow.wait(), follow.shown), (-signal.SIGINT, ""))
+        self.assertEqual(termios.tcgetattr(follow.slave), follow.settings)
+
+    def test_reader_that_leaves_while_nothing_comes(self):
+        for extra in ([], ["--no-notify"]):
+            follow = self.start_argv_to_pipe("follow", "demo", *extra)
+            self.assertEqual((follow.wait(harness.LIMIT), follow.stderr.read()), (0, b""))
+            follow.stderr.close()
+
+    def start_argv_to_pipe(self, *args):
+        """A follower whose output is a pipe that nobody will ever read."""
+        reader, writer = os.pipe()
+        popen = subprocess.Popen(self.argv(*args), stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, env=self.env)
+        self.addCleanup(popen.kill)
+        os.close(writer)
+        os.close(reader)
+        return popen
+
     def test_full_output__is_an_error(self):
         self.feed(1)
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run(self.argv("follow", "demo", "--no-follow"), stdout=full, stderr=subprocess.PIPE, env=self.env)
-        self.assertEqual(done.returncode, 8)
+        for form in (["--no-follow"], ["--tail", "1"], ["--no-follow", "--format", "pretty"], ["--tail", "1", "--one"],
+                     ["--tail", "1", "--data-only"]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run(self.argv("follow", "demo", *form), stdout=full, stderr=subprocess.PIPE, env=self.env)
+            self.assertEqual((done.returncode, json.loads(done.stderr)["error"]["kind"]), (8, "Io"))
 
     def test_killed_followers__leave_no_trace(self):
         for _ in range(20):
