@@ -41,7 +41,8 @@ static const struct option_spec options[] = {
     OPT(0, "tag", tags, "TAG", "only messages with this tag; may be repeated, all must be there"),
     OPT(0, "no-follow", no_follow, NULL, "print what is there, then exit; alone: everything"),
     OPT(0, "replay", replay, "SPEED",
-        "the same at the pace of the past: finite SPEED >= 0; requires --tail or --since"),
+        "the same at the pace of the past: finite SPEED >= 0; requires --tail or --since, or "
+        "--from"),
     OPT(0, "one", one, NULL, "exit after one matching message; with --tail N after the N-th"),
     OPT(0, "timeout", timeout, "DUR",
         "Exit 124 when nothing was printed for so long: 500ms, 5s, 1m, 2h"),

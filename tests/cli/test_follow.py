@@ -126,6 +126,11 @@ class Follow(harness.Case):
         error = self.refused("NotFound", "follow", "missing", "--tail", "3", "--tag", "a b")
         self.assertIn("exact command", error["hint"])
         self.assertIn("plasmite follow missing --create --tail 3 --tag 'a b'", error["hint"])
+        error = self.refused("NotFound", "--color", "always", "follow", "missing")  # 11.5, 13
+        self.assertEqual(error["path"], os.path.join(self.pools, "missing.plasmite"))
+        error = self.refused("Usage", "follow", "demo", "--definitely-not-a-flag")  # 11.5, 14
+        self.assertEqual(error["message"], "unexpected argument '--definitely-not-a-flag' found")
+        self.assertIn("--help", error["hint"])
         error = self.refused("Usage", "follow", "-n", "1", use_dir=False)
         self.assertIn("pool ref", error["hint"])
         self.assertIn("plasmite follow chat -n 1", error["hint"])
