@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+import subprocess
 import unittest
 
 import harness
@@ -144,42 +146,192 @@ class Pool(harness.Case):
         self.assertEqual(self.ok("pool", "create", "mine", use_dir=False).json()["created"][0]["path"],
                          self.path(".plasmite", "pools", "mine.plasmite"))
 
-    def test_fetch(self):
-        self.ok("pool", "create", "chat")
-        self.ok("feed", "chat", '{"x":1}', "--tag", "t")
-        self.assertEqual(self.ok("fetch", "chat", "1").out, self.ok("follow", "chat", "--no-follow").out)
-        for seq in ["0", "2", "18446744073709551615"]:
-            error = self.refused("NotFound", "fetch", "chat", seq)
-            self.assertEqual((error["message"], error["seq"]), ("message not found", int(seq)))
-            self.assertNotIn("path", error)
-            self.assertIn("pool info", error["hint"])
-        error = self.refused("Usage", "fetch", "chat", "x")
-        self.assertEqual(error["message"], "invalid value 'x' for '<SEQ>': invalid digit found in string")
+    # On a terminal.
 
-    def test_doctor(self):
-        self.ok("pool", "create", "good", "bad")
-        self.ok("feed", "good", stdin='{"x":1}{"x":2}')
-        report = self.ok("doctor", "good").json()["reports"][0]
-        self.assertEqual((report["status"], report["last_good_seq"], report["issues"]), ("ok", 2, []))
-        self.assertEqual(self.ok("doctor", "good", "--format", "pretty").out, "OK: good\n")
-        rc, shown = self.terminal("doctor", "good")
-        self.assertEqual((rc, shown), (0, "good: healthy\n  messages:  2 (seq 1..2)\n"
-                                          "  checked:   header, index, ring — 0 issues\n"))
-        with open(self.file("bad"), "w") as file:
+    def test_create__on_a_terminal(self):
+        self.assertEqual(self.terminal("pool", "create", "chat"),
+                         (0, "Created chat (1M, 4096 index slots)\n  path: chat.plasmite\n"))
+        self.assertEqual(self.terminal("pool", "create", "a", "b", "--size", "64K", "--index-capacity", "0"),
+                         (0, "Created 2 pools:\n  - a (a.plasmite, 64K, 0 index slots)\n  - b (b.plasmite, 64K, 0 index slots)\n"))
+
+    def test_info__on_a_terminal(self):
+        self.ok("pool", "create", "chat", "--size", "64K")
+        self.ok("feed", "chat", stdin='{"x":1}{"x":2}')
+        info = self.ok("pool", "info", "chat").json()
+        time = info["metrics"]["age"]["oldest_time"][:19] + "Z"
+        use = info["metrics"]["utilization"]
+        rc, shown = self.terminal("pool", "info", "chat")
+        self.assertEqual(rc, 0)
+        self.assertRegex(shown, r"\Achat\n  path:      chat.plasmite\n  size:      64K \(%d used, %.2f%%\)\n  messages:  2 \(seq 1..2\)\n"
+                                r"  oldest:    \ds ago \(%s\)\n  newest:    \ds ago \(%s\)\n  index:     256 slots \(4K\)\n  ring:      56K\n\Z"
+                                % (use["used_bytes"], use["used_percent"], time, time))
+
+    def test_list__on_a_terminal(self):
+        none = "No pools in ~/pools/\n\nMake one with `plasmite pool create chat --dir %s`.\n" % self.pools
+        self.assertEqual(self.terminal("pool", "list", cwd="/"), (0, none))
+        self.ok("pool", "create", "chat")
+        self.ok("feed", "chat", "{}")
+        past = 5000
+        for name, ago in (("chat", past), ("a b", -past)):
+            if name != "chat":
+                self.ok("pool", "create", name)
+            now = os.stat(self.file(name)).st_mtime
+            os.utime(self.file(name), (now, now - ago))
+        self.assertEqual(self.terminal("pool", "list"), (0,
+                         "NAME  SIZE  MSGS  MODIFIED  PATH         \n"
+                         "a b   1M    0     1s ago    a b.plasmite \n"
+                         "chat  1M    1     1h ago    chat.plasmite\n"))
+        self.write_file("pools/bad.plasmite", "NOPE")
+        rc, shown = self.terminal("pool", "list")
+        lines = [line.split() for line in shown.splitlines()]
+        self.assertEqual(lines[0], ["NAME", "STATUS", "SIZE", "OLDEST", "NEWEST", "MTIME", "PATH", "DETAIL"])
+        self.assertEqual(lines[2][:7], ["bad", "ERR", "-", "-", "-", "-", "bad.plasmite"])
+        self.assertEqual(lines[3], ["chat", "OK", "1M", "1", "1", "1h", "ago", "chat.plasmite"])
+
+    def test_delete__on_a_terminal(self):
+        self.ok("pool", "create", "a", "b", "c", "d")
+        os.mkdir(self.file("dir"))
+        tail = "\nPool directory: ~/pools/\n`plasmite pool list --dir %s` shows what is there.\n" % self.pools
+        for names, rc, shown in (
+                (["a"], 0, "Deleted:\n  ✓ a\n"),
+                (["a"], 3, "Not deleted:\n  ✗ a — pool not found\n" + tail),
+                (["dir"], 8, "Not deleted:\n  ✗ dir — failed to delete pool: Is a directory (os error 21)\n" + tail),
+                (["b", "c"], 0, "Deleted 2 pools:\n\n  ✓ b\n  ✓ c\n\nPool directory: ~/pools/\n"),
+                (["b", "d"], 3, "Deleted 1 of 2 pools:\n\n  ✗ b — pool not found\n  ✓ d\n" + tail)):
+            self.assertEqual(self.terminal("pool", "delete", *names, cwd="/"), (rc, shown))
+
+    # Names and directories.
+
+    def test_names__may_be_odd(self):
+        odd = ["a b", "it's", ".hid", "..", "UPPER", "ünï", "a.b", "x.plasmite", "tab\tnew\nline"]
+        self.ok("pool", "create", *odd)
+        self.ok("pool", "create", "--", "-dash")
+        self.ok("feed", "it's", "{}", "--tag", "")
+        self.assertEqual(self.ok("fetch", "it's", "1").json()["meta"], {"tags": [""]})
+        names = [p["name"] for p in self.ok("pool", "list").json()["pools"]]
+        expected = [n[:-9] if n.endswith(".plasmite") else n for n in odd] + ["-dash"]
+        self.assertEqual(names, sorted(expected, key=str.encode))
+        self.assertIn(r"tab\x09new\nline  OK", self.ok("pool", "list", "--format", "pretty").out)
+        # The empty name is a file that no list shows.
+        self.ok("pool", "create", "")
+        self.assertEqual(self.ok("pool", "info", "").json()["path"], os.path.join(self.pools, ".plasmite"))
+        self.assertEqual(len(self.ok("pool", "list").json()["pools"]), len(names))
+        self.ok("pool", "delete", "", ".hid", "--", "-dash")
+
+    def test_urls__are_usage(self):
+        for words in (["pool", "create"], ["pool", "info"], ["doctor"], ["fetch"]):
+            for url in "http://h/p", "https://h/p", "ftp://h/p":
+                error = self.refused("Usage", *words, url, *(["1"] if words == ["fetch"] else []), cwd=self.dir)
+                self.assertTrue(error["message"])
+        self.assertEqual(os.listdir(self.dir), [])
+        failed = self.run_pls("pool", "delete", "http://h/p").json()["failed"][0]
+        self.assertEqual(failed["error"]["message"], "pool delete accepts local pool names or paths only")
+
+    def test_hints__work_in_a_shell(self):
+        error = self.refused("NotFound", "pool", "info", "it's here")
+        done = subprocess.run(["sh", "-c", self.command_in(error["hint"])], env=self.env, stdout=subprocess.PIPE)
+        self.assertEqual((done.returncode, os.listdir(self.pools)), (0, ["it's here.plasmite"]))
+        error = self.run_pls("pool", "delete", "nope").json()["failed"][0]["error"]
+        done = subprocess.run(["sh", "-c", self.command_in(error["hint"])], env=self.env, stdout=subprocess.PIPE)
+        self.assertIn(b"it's here", done.stdout)
+        with open(self.file("it's here"), "w") as file:
             file.write("NOPE")
-        result = self.run_pls("doctor", "--all")
-        self.assertEqual(result.rc, 7)
-        self.assertEqual([r["status"] for r in result.json()["reports"]], ["corrupt", "ok"])
-        self.refused("NotFound", "doctor", "missing")
-        self.assertIn("--all cannot be combined", self.refused("Usage", "doctor", "good", "--all")["message"])
-        self.assertEqual(self.refused("Usage", "doctor", "--json")["message"], "doctor requires a pool name or --all")
+        error = self.refused("Corrupt", "pool", "info", "it's here")
+        done = subprocess.run(["sh", "-c", self.command_in(error["hint"])], env=self.env, stdout=subprocess.PIPE)
+        self.assertEqual((done.returncode, b'"corrupt"' in done.stdout), (7, True))
 
-    def test_colour__is_for_reports_never_for_errors(self):
+    @staticmethod
+    def command_in(hint):
+        return hint.split("`")[1].replace("plasmite", harness.bin_path("plasmite"), 1)
+
+    def test_list__of_what_is_no_directory(self):
+        self.write_file("pools", "a file")
+        entries = self.ok("pool", "list").json()["pools"]
+        self.assertEqual([(e["name"], e["path"], e["error"]["error"]["kind"]) for e in entries], [("pools", self.pools, "Io")])
+        self.assertIn("Not a directory", self.ok("pool", "list", "--format", "pretty").out)
+        self.refused("Io", "doctor", "--all")
+        self.refused("Io", "pool", "create", "x")
+
+    def test_list__of_old_files(self):
         self.ok("pool", "create", "chat")
-        self.assertIn('\033[36m"name"\033[0m', self.ok("--color", "always", "pool", "info", "chat", "--json").out)
-        self.assertNotIn("\033", self.ok("--color", "never", "pool", "info", "chat", "--json").out)
-        result = self.run_pls("--color", "always", "follow", "missing")
-        self.assertEqual(result.error()["kind"], "NotFound")
+        os.utime(self.file("chat"), (0, 0))
+        self.assertIsNone(self.ok("pool", "list").json()["pools"][0]["mtime"])
+        os.utime(self.file("chat"), (5, 5))
+        self.assertEqual(self.ok("pool", "list").json()["pools"][0]["mtime"], "1970-01-01T00:00:05.000000000Z")
+
+    # Somebody who may not.
+
+    def run_as_nobody(self, *words):
+        """As run_pls(), but not as root, whom no permission stops."""
+        if not self.is_root():
+            return self.run_pls(*words)
+        program = self.path("program")
+        if not os.path.exists(program):
+            shutil.copy(harness.bin_path("plasmite"), program)
+            os.chmod(self.dir, 0o711)
+        done = subprocess.run([program, "--dir", self.pools, *words], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, user=65534, group=65534, extra_groups=[])
+        return harness.Result(done.returncode, done.stdout, done.stderr)
+
+    def give_away(self, mode):
+        if self.is_root():
+            for path in [self.pools] + [os.path.join(self.pools, name) for name in os.listdir(self.pools)]:
+                os.chown(path, 65534, 65534)
+        os.chmod(self.pools, mode)
+        self.addCleanup(os.chmod, self.pools, 0o700)
+
+    def test_directory_not_writable(self):
+        self.ok("pool", "create", "base")
+        self.give_away(0o555)
+        result = self.run_as_nobody("pool", "create", "other")
+        error = result.error()
+        self.assertEqual((result.rc, error["kind"], error["message"]), (6, "Permission", "failed to create pool file (permission denied)"))
+        self.assertIn("--dir", error["hint"])
+        self.assertEqual(error["causes"], ["Permission denied (os error 13)"])
+        result = self.run_as_nobody("pool", "delete", "base")
+        failed = result.json()["failed"][0]["error"]
+        self.assertEqual((result.rc, failed["kind"], failed["message"]), (8, "Io", "failed to delete pool"))
+        self.assertNotIn("hint", failed)
+        result = self.run_as_nobody("pool", "delete", "base", "--format", "pretty")
+        self.assertEqual((result.rc, result.lines()[1].split()[:3]), (8, ["base", "ERR", "base.plasmite"]))
+
+    def test_directory_not_readable(self):
+        self.ok("pool", "create", "base")
+        self.give_away(0o311)
+        entry = self.run_as_nobody("pool", "list").json()["pools"][0]
+        self.assertEqual((entry["name"], entry["error"]["error"]["kind"]), ("pools", "Io"))
+        self.assertEqual(self.run_as_nobody("pool", "info", "base").rc, 0)
+        self.assertEqual(self.run_as_nobody("doctor", "--all").error()["kind"], "Permission")
+
+    def test_pool_not_readable(self):
+        self.ok("pool", "create", "mine", "theirs")
+        self.give_away(0o755)
+        os.chmod(self.file("theirs"), 0)
+        entries = self.run_as_nobody("pool", "list").json()["pools"]
+        self.assertEqual([e.get("error", {}).get("error", {}).get("kind") for e in entries], [None, "Permission"])
+        result = self.run_as_nobody("pool", "info", "theirs")
+        self.assertEqual((result.rc, result.error()["kind"]), (6, "Permission"))
+
+    # Output that fails.
+
+    def test_full_output__is_an_error(self):
+        self.ok("pool", "create", "chat", "x", "y")
+        reports = [["pool", "list"], ["pool", "info", "chat"], ["doctor", "chat"], ["doctor", "--all"], ["version"]]
+        for words in reports + [w + ["--format", "pretty"] for w in reports] + [
+                ["pool", "create", "new"], ["pool", "create", "newer", "--format", "pretty"],
+                ["pool", "delete", "x"], ["pool", "delete", "y", "--format", "pretty"],
+                ["--version"], ["--help"], ["pool", "--help"], ["help", "feed"]]:
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run(self.argv(*words), stdout=full, stderr=subprocess.PIPE, env=self.env)
+            error = json.loads(done.stderr)["error"]
+            self.assertEqual((done.returncode, error["kind"], error["message"]), (8, "Io", "failed to write output"), words)
+
+    def test_reader_that_goes__is_no_error(self):
+        self.ok("pool", "create", *["p%03d" % i for i in range(200)], "--size", "8K")
+        script = '"$0" --dir "$1" pool list --format pretty | head -n1'
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", script, harness.bin_path("plasmite"), self.pools],
+                              env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
 
 
 if __name__ == "__main__":

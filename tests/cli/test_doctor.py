@@ -1,0 +1,168 @@
+import os
+import struct
+import subprocess
+import unittest
+
+import harness
+
+GOOD = " — 0 issues\n"
+
+
+class Doctor(harness.Case):
+    def file(self, name):
+        return os.path.join(self.pools, name + ".plasmite")
+
+    def feed(self, name, n):
+        self.ok("feed", name, "--create", stdin='{"x":1}\n' * n)
+
+    def break_message(self, name, data):
+        """Changes one byte of the stored text."""
+        with open(self.file(name), "r+b") as file:
+            content = file.read()
+            at = content.index(data)
+            file.seek(at + 2)
+            file.write(b"\x00")
+
+    def test_healthy(self):
+        self.ok("pool", "create", "empty")
+        self.feed("chat", 4)
+        self.assertEqual(self.ok("doctor", "chat").json(), {"reports": [
+            {"issue_count": 0, "issues": [], "last_good_seq": 4, "path": self.file("chat"), "pool_ref": "chat",
+             "remediation_hints": [], "snapshot_path": None, "status": "ok"}]})
+        self.assertEqual(self.ok("doctor", "chat", "--json").out, self.ok("doctor", "chat").out)
+        self.assertIsNone(self.ok("doctor", "empty").json()["reports"][0]["last_good_seq"])
+        self.assertEqual(self.ok("doctor", "chat", "--format", "pretty").out, "OK: chat\n")
+        self.assertEqual(self.terminal("doctor", "chat"),
+                         (0, "chat: healthy\n  messages:  4 (seq 1..4)\n  checked:   header, index, ring" + GOOD))
+        self.assertEqual(self.terminal("doctor", self.file("empty")),
+                         (0, "empty: healthy\n  messages:  empty\n  checked:   header, index, ring" + GOOD))
+
+    def test_corrupt(self):
+        self.feed("chat", 3)
+        self.ok("feed", "chat", '{"last":"broken"}')
+        self.break_message("chat", b'{"last":"broken"}')
+        result = self.run_pls("doctor", "chat")
+        self.assertEqual((result.rc, result.err), (7, ""))
+        report = result.json()["reports"][0]
+        self.assertEqual((report["status"], report["last_good_seq"], report["issue_count"]), ("corrupt", 3, 1))
+        issue = report["issues"][0]
+        self.assertEqual((issue["code"], issue["seq"]), ("corrupt", 3))
+        self.assertIn("recreate", report["remediation_hints"][0])
+        result = self.run_pls("doctor", "chat", "--format", "pretty")
+        self.assertEqual((result.rc, result.out), (7, "CORRUPT: chat last_good_seq=3 issue=%s\n" % issue["message"]))
+        rc, shown = self.terminal("doctor", "chat")
+        self.assertEqual((rc, shown), (7, "chat: corrupt\n  messages:  3 good, up to seq 3\n  checked:   header, index, ring — 1 issue\n"
+                                          "  detail:    %s\n" % issue["message"]))
+
+    def test_not_a_pool(self):
+        os.makedirs(self.pools)
+        self.write_file("pools/bad.plasmite", "NOPE")
+        result = self.run_pls("doctor", "bad", "--json")
+        self.assertEqual((result.rc, result.json()["reports"][0]["status"]), (7, "corrupt"))
+        rc, shown = self.terminal("doctor", "bad")
+        self.assertEqual(rc, 7)
+        self.assertIn("bad: corrupt\n  messages:  none can be read\n", shown)
+
+    def test_hint__is_a_command_that_works(self):
+        self.feed("my chat", 2)
+        self.ok("feed", "my chat", '{"last":"broken"}')
+        self.break_message("my chat", b'{"last":"broken"}')
+        hint = self.run_pls("doctor", "my chat").json()["reports"][0]["remediation_hints"][0]
+        command = hint.split("`")[1].replace("plasmite", harness.bin_path("plasmite"), 1)
+        done = subprocess.run(["sh", "-c", command], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(done.stdout.count(b"\n"), 2, (command, done))
+
+    def test_other_format(self):
+        self.feed("chat", 1)
+        with open(self.file("chat"), "r+b") as file:
+            file.seek(8)
+            file.write(struct.pack("<I", 3))  # the version of the format
+        result = self.run_pls("doctor", "chat")
+        report = result.json()["reports"][0]
+        self.assertEqual((result.rc, report["issues"][0]["code"]), (7, "format"))
+        self.assertIn("export", report["remediation_hints"][0])
+
+    def test_all__is_sorted(self):
+        self.ok("pool", "create", "tour-main", "tour-aux", ".hid")
+        self.feed("tour-main", 4)
+        self.write_file("pools/notes.txt", "")
+        reports = self.ok("doctor", "--all").json()["reports"]
+        self.assertEqual([r["pool_ref"] for r in reports], [self.file(n) for n in (".hid", "tour-aux", "tour-main")])
+        self.assertEqual(self.ok("doctor", "--all", "--format", "pretty").out,
+                         "".join("OK: %s\n" % self.file(n) for n in (".hid", "tour-aux", "tour-main")))
+        self.assertEqual(self.terminal("doctor", "--all"), (0,
+                         "All 3 pools healthy.\n\n"
+                         "  ✓ .hid        0 messages   0 issues\n"
+                         "  ✓ tour-aux    0 messages   0 issues\n"
+                         "  ✓ tour-main   4 messages   0 issues\n"))
+
+    def test_all__with_bad_ones(self):
+        self.feed("good", 1)
+        self.write_file("pools/bad one.plasmite", "NOPE")
+        result = self.run_pls("doctor", "--all")
+        self.assertEqual((result.rc, result.err), (7, ""))
+        self.assertEqual([r["status"] for r in result.json()["reports"]], ["corrupt", "ok"])
+        rc, shown = self.terminal("doctor", "--all")
+        self.assertEqual((rc, shown), (7, "1 of 2 pools unhealthy.\n\n"
+                                          "  ✗ bad one   0 messages   1 issue    plasmite doctor 'bad one' --dir %s\n"
+                                          "  ✓ good      1 message    0 issues\n" % self.pools))
+
+    def test_all__goes_on_behind_what_cannot_be_looked_at(self):
+        self.feed("b", 1)
+        self.feed("c", 1)
+        os.mkdir(self.file("a"))
+        result = self.run_pls("doctor", "--all")
+        self.assertEqual(result.rc, 8)
+        self.assertEqual([r["pool_ref"] for r in result.json()["reports"]], [self.file("b"), self.file("c")])
+        self.assertEqual((result.error()["kind"], result.error()["path"]), ("Io", self.file("a")))
+        rc, shown = self.terminal("--color", "never", "doctor", "--all")
+        self.assertEqual(rc, 8)
+        self.assertTrue(shown.startswith("The other 2 pools healthy.\n\n  ✓ b   1 message   0 issues\n"), shown)
+
+    def test_all__of_nothing(self):
+        error = self.refused("NotFound", "doctor", "--all")
+        self.assertEqual((error["message"], error["path"]), ("failed to read pool directory", self.pools))
+        os.makedirs(self.pools)
+        self.assertEqual(self.ok("doctor", "--all").json(), {"reports": []})
+        none = "There are no pools in this directory.\n"
+        self.assertEqual(self.ok("doctor", "--all", "--format", "pretty").out, none)
+        self.assertEqual(self.terminal("doctor", "--all"), (0, none))
+
+    def test_what_cannot_be_asked(self):
+        error = self.refused("Usage", "doctor", "foo", "--all")
+        self.assertEqual(error["message"], "--all cannot be combined with a pool name")
+        self.assertIn("Use --all by itself", error["hint"])
+        self.assertEqual(self.refused("Usage", "doctor", "--json")["message"], "doctor requires a pool name or --all")
+        error = self.refused("NotFound", "doctor", "missing")
+        self.assertEqual((error["message"], error["path"]), ("not found", self.file("missing")))
+        self.refused("Usage", "doctor", "http://127.0.0.1:1/demo")
+
+    def test_names__cannot_steer_a_terminal(self):
+        self.ok("pool", "create", "a\x1b[31mb")
+        for words in (("doctor", "--all"), ("doctor", "a\x1b[31mb"), ("pool", "list")):
+            rc, shown = self.terminal(*words)
+            self.assertEqual(rc, 0)
+            self.assertIn(r"a\x1b[31mb", shown)
+            self.assertNotIn("\x1b", shown)
+
+    def test_reads_only(self):
+        self.feed("chat", 3)
+        os.chmod(self.file("chat"), 0o400)
+        before = os.stat(self.file("chat"))
+        self.ok("doctor", "chat")
+        after = os.stat(self.file("chat"))
+        self.assertEqual((before.st_mtime_ns, before.st_size), (after.st_mtime_ns, after.st_size))
+
+    def test_beside_a_writer(self):
+        self.ok("pool", "create", "busy", "--size", "64K")
+        feed = self.start("feed", "busy")
+        for i in range(20):
+            feed.write('{"pad":"%s"}\n' % ("x" * 3000))
+            feed.line()
+            self.ok("doctor", "busy")
+        feed.close_stdin()
+        self.assertEqual(feed.wait(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
