@@ -44,9 +44,11 @@ static int append(const struct ingest *i, const struct payload *payloads, size_t
 
     for (uint64_t attempt = 1;; attempt++) {
         *err = ERROR_INIT;
+        *receipt = (struct receipt){0};
         if (pool_append(i->pool, payloads, n, i->flags, receipt, err) == 0)
             return 0;
-        if (attempt > i->retries || !may_pass(err))
+        /* With a number they are stored, and only not known to be on disk: once more would be twice. */
+        if (attempt > i->retries || receipt->first_seq > 0 || !may_pass(err))
             return gave_up(attempt, began_ns, err);
         sleep_ns(i->retry_delay_ns);
     }

@@ -126,8 +126,8 @@ static struct bytes trim_end(struct bytes text)
 }
 
 /*
- * From the beginning of the refused record to the end of the line, or the record, that holds the wrong byte.  A wrong
- * byte that begins a line is not part of it.
+ * From the beginning of the refused record to the end of the line, or the record, that holds the wrong byte.  Where lines
+ * can begin records, a wrong byte that begins one is not part of it.
  */
 static struct bytes offending_text(struct reader *r, size_t at, struct buf *scratch)
 {
@@ -137,7 +137,7 @@ static struct bytes offending_text(struct reader *r, size_t at, struct buf *scra
     size_t end = found != NULL ? (size_t)(found - r->piece) : r->piece_n;
     size_t from = begin > r->piece_offset ? (size_t)(begin - r->piece_offset) : 0;
 
-    if (at > from && r->piece[at - 1] == '\n')
+    if (at > from && r->piece[at - 1] == '\n' && !(r->format->framing & INTAKE_ONE))
         end = at;
     if (begin >= r->piece_offset)
         return trim_end((struct bytes){r->piece + from, end > from ? end - from : 0});
@@ -166,9 +166,11 @@ static int store(struct reader *r, struct error *err)
 
     if (n == 0)
         return 0;
-    if (r->handler->batch(r->handler->user, payloads, n, err) < 0)
-        return -1;
     r->counts->good += n;
+    if (r->handler->batch(r->handler->user, payloads, n, err) < 0) {
+        r->counts->good -= n;
+        return -1;
+    }
     intake_taken(r->in);
     return 0;
 }

@@ -45,7 +45,7 @@ struct input_counts {
 };
 
 struct input_handler {
-    /* Stores what is complete.  0, or -1 with *err: reading ends. */
+    /* Stores what is complete, and already counted.  0, or -1 with *err: reading ends. */
     int (*batch)(void *user, const struct payload *payloads, size_t n, struct error *err);
     /* 0: go on behind it; -1: reading ends with *err, which says what is wrong and may be changed. */
     int (*bad)(void *user, const struct input_bad *bad, struct error *err);

@@ -1,9 +1,11 @@
+import json
 import os
 import re
 import subprocess
 import unittest
 
 import harness
+import poollock
 
 TIME = r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"'
 
@@ -27,23 +29,37 @@ class Feed(harness.Case):
         self.assertTrue(out.endswith(',"data":{"b":18446744073709551616,"a":3.10,"b":1e400}}\n'), out)
 
     def test_inline__must_be_one_object(self):
-        for text, message in [("nope", "invalid json"), ('{"a":1', "invalid json"), ('{"a":1}{"b":2}', "invalid json"),
-                              ("", "invalid json"), (" ", "invalid json"), ('{"a":1} x', "invalid json"),
-                              ("42", "data must be object"), ("[1]", "data must be object"),
-                              ('"x"', "data must be object"), ("null", "data must be object")]:
+        for text, message, cause in [
+                ("nope", "invalid json", "expected true, false or null"), ('{"a":1', "invalid json", "unfinished value"),
+                ('{"a":1}{"b":2}', "invalid json", "unexpected text after the value"),
+                ('{"a":1} x', "invalid json", "unexpected text after the value"), ("42 x", "invalid json", "unexpected text after the value"),
+                ("", "invalid json", "there is no text in it"), (" \n", "invalid json", "there is no text in it"),
+                ("{'a':1}", "invalid json", "expected a key in double quotes or '}'"),
+                ("\ufeff{}", "invalid json", "a byte order mark (BOM) stands before the JSON"),
+                ("42", "data must be object", None), ("[1]", "data must be object", None), ('"x"', "data must be object", None),
+                ("null", "data must be object", None)]:
             error = self.refused("Usage", "feed", "demo", text)
-            self.assertEqual(error["message"], message, text)
+            self.assertEqual((error["message"], error.get("causes")), (message, [cause] if cause else None), text)
+            self.assertEqual(error["hint"], "Supply a single JSON object, like '{\"hello\":\"world\"}'.")
         self.assertEqual(self.data(), [])
+
+    def test_inline__needs_no_input_options(self):
+        """They are for files and pipes, and stdin is left alone."""
+        self.ok("feed", "demo", "{}", "-i", "jq", "-e", "stop", stdin="not read")
+        self.assertEqual(self.refused("Usage", "feed", "demo", "[]", "-e", "skip")["message"], "data must be object")
+
+    def test_inline__too_large(self):
+        error = self.refused("Usage", "feed", "demo", '{"a":"%s"}' % ("x" * 100000), "--tag", "y" * 65536)
+        self.assertIn("tags", error["message"])
+        self.ok("pool", "create", "tiny", "--size", "8K")
+        error = self.refused("Usage", "feed", "tiny", '{"a":"%s"}' % ("x" * 9000))
+        self.assertEqual(error["message"], "record exceeds size limit")
+        self.assertIn("message too large", error["causes"][0])
 
     def test_inline__too_deep(self):
         self.ok("feed", "demo", '{"a":' * 120 + "1" + "}" * 120)
         error = self.refused("Usage", "feed", "demo", '{"a":' * 121 + "1" + "}" * 121)
         self.assertEqual(error["message"], "data nests deeper than 120")
-
-    def test_pipe__takes_lines_spread_values_and_records(self):
-        for text, n in [('{"x":1}\n{"x":2}', 2), ('{\n  "x": 1,\n  "y": [\n 2\n]\n}\n', 1), ('\x1e{"x":1}\x1e{"x":2}', 2),
-                        ('{"x":1}{"x":2} {"x":3}\n\n\n', 3), ('\n\n {"x":1}\r\n', 1)]:
-            self.assertEqual(len(self.ok("feed", "demo", stdin=text).json_lines()), n, text)
 
     def test_pipe__appends_each_value_at_once(self):
         feed = self.start("feed", "demo")
@@ -77,47 +93,11 @@ class Feed(harness.Case):
         self.assertIn("line 2", result.error()["hint"])
         self.assertEqual(self.data(), [{"x": 1}])
 
-    def test_stop__names_what_is_wrong(self):
-        for text, message in [('{"x":1', "invalid json input"), ("42\n", "data must be object"),
-                              ("[\n1]\n", "data must be object"), ('{"x":"\xff"}', "invalid json input"),
-                              ('{"x":1,}', "invalid json input")]:
-            error = self.refused("Usage", "feed", "demo", stdin=text.encode("latin-1"))
-            self.assertEqual(error["message"], message, text)
-
-    def test_skip__goes_on_and_exits_1(self):
-        result = self.run_pls("feed", "demo", "-e", "skip", stdin='{"x":1}\n\nnot-json\n{"x":2}\n{"y":\n')
-        self.assertEqual(result.rc, 1)
-        self.assertEqual(len(result.json_lines()), 2)
-        first, second, summary = result.notices()
-        self.assertEqual((first["kind"], first["cmd"], first["pool"]), ("ingest_skip", "feed", "demo"))
-        self.assertEqual(first["message"], "Skipped invalid JSON.")
-        path = os.path.join(self.pools, "demo.plasmite")
-        self.assertEqual(first["details"], {"error_kind": "Parse", "index": 2, "line": 3, "mode": "jsonl",
-                                            "pool_path": path, "snippet": "not-json"})
-        self.assertEqual((second["details"]["line"], second["details"]["index"]), (5, 4))
-        self.assertEqual(summary["kind"], "ingest_summary")
-        self.assertEqual(summary["details"], {"total": 4, "ok": 2, "failed": 2, "pool_path": path})
-
-    def test_skip__cuts_snippets_between_characters(self):
-        result = self.run_pls("feed", "demo", "-e", "skip", stdin="x" + "é" * 300 + "\n")
-        self.assertEqual(result.notices()[0]["details"]["snippet"], "x" + "é" * 98 + "...")
-
-    def test_skip__oversized_record(self):
-        result = self.run_pls("feed", "demo", "-e", "skip", stdin='{"big":"%s"}\n{"ok":1}\n' % ("x" * 1048577))
-        self.assertEqual(result.rc, 1)
-        self.assertEqual(len(result.json_lines()), 1)
-        self.assertEqual(result.notices()[0]["details"]["error_kind"], "Oversize")
-        error = self.refused("Usage", "feed", "demo", stdin='{"big":"%s"}\n' % ("x" * 1048577))
-        self.assertEqual(error["message"], "record exceeds size limit")
-
     def test_no_input__is_usage(self):
         for stdin in ["", "\n \n"]:
             error = self.refused("Usage", "feed", "demo", stdin=stdin)
             self.assertEqual(error["message"], "missing data input")
             self.assertIn("--file", error["hint"])
-        rc, shown = self.terminal("--color", "never", "feed", "demo", "--tag", "x")
-        self.assertEqual(rc, 2)
-        self.assertIn("error: missing data input\nhint: ", shown)
 
     def test_messages__are_copied_with_their_tags(self):
         self.ok("feed", "demo", '{"x":1}', "--tag", "a")
@@ -159,23 +139,108 @@ class Feed(harness.Case):
         self.assertEqual(done.returncode, 0)
         self.assertEqual(self.data("missing"), [{"x": "it's"}])
 
+    def test_missing_pool__offers_every_option_again(self):
+        path = self.write_file("it's", '{"x":1}\n{"x":2}\n')
+        error = self.refused("NotFound", "feed", "missing", "-f", path, "--tag=-t", "--tag", "", "-i", "jsonl", "-e", "skip",
+                             "--durability", "flush", "--retry", "2", "--retry-delay", "5ms", "--echo", "--data")
+        self.run_hint(error)
+        messages = self.ok("follow", "missing", "--no-follow").json_lines()
+        self.assertEqual([(m["data"], m["meta"]["tags"]) for m in messages], [({"x": 1}, ["-t", ""]), ({"x": 2}, ["-t", ""])])
+
+    def test_missing_pool__with_a_name_like_an_option(self):
+        error = self.refused("NotFound", "feed", "--", "-x", "{}")
+        self.run_hint(error)
+        self.assertEqual([m["data"] for m in self.ok("follow", "--no-follow", "--", "-x").json_lines()], [{}])
+
+    def test_missing_pool__at_a_path(self):
+        path = self.path("away", "p.plasmite")
+        error = self.refused("NotFound", "feed", path, "{}")
+        self.assertEqual(error["path"], path)
+
+    def run_hint(self, error):
+        """Runs the command that the hint offers, in a shell."""
+        command = re.search(r"exact command: (plasmite .*)$", error["hint"]).group(1)
+        done = subprocess.run(["sh", "-c", command.replace("plasmite", harness.bin_path("plasmite"), 1)], env=self.env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), command)
+
     def test_durability(self):
         self.ok("feed", "demo", '{"x":1}', "--durability", " flush ")
-        self.assertEqual(self.refused("Usage", "feed", "demo", '{"x":1}', "--durability", "slow")["message"],
-                         "invalid durability")
+        self.ok("feed", "demo", '{"x":1}', "--durability", "fast")
+        for text in ["slow", "", "fast flush"]:
+            self.assertEqual(self.refused("Usage", "feed", "demo", '{"x":1}', "--durability", text)["message"],
+                             "invalid durability")
 
-    def test_terminal__reads_as_text(self):
-        path = self.write_file("in.json", '{"x":1}\n{"x":2}\n')
-        rc, shown = self.terminal("--color", "never", "feed", "demo", "--file", path, "--tag", "a", "--tag", "b")
-        self.assertEqual(rc, 0)
-        self.assertRegex(shown, r"^fed seq=1 at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  tags: a,b\nfed seq=2 at ")
-        self.assertNotIn('"seq":', shown)
+    def test_retry__words(self):
+        error = self.refused("Usage", "feed", "demo", "{}", "--retry-delay", "5ms")
+        self.assertEqual(error["message"], "--retry-delay requires --retry")
+        error = self.refused("Usage", "feed", "demo", "{}", "--retry-delay", "5ms", "--retry", "0")
+        self.assertEqual(error["message"], "--retry-delay requires --retry")
+        for text in ["5", "5x", "", "1.5s", "-5s"]:
+            error = self.refused("Usage", "feed", "demo", "{}", "--retry", "1", "--retry-delay=" + text)
+            self.assertEqual(error["message"], "invalid duration", text)
+        for text in ["x", "4294967296", "-1"]:
+            self.refused("Usage", "feed", "demo", "{}", "--retry=" + text)
+        self.ok("feed", "demo", "{}", "--retry", "4294967295", "--retry-delay", "1h")
+
+    def test_retry__tries_again_what_may_pass(self):
+        """The system interrupts the writer while it gets ready, twice."""
+        path = os.path.join(self.pools, "demo.plasmite")
+        env = dict(self.env, ASAN_OPTIONS="detect_leaks=0")  # which cannot look while another does
+
+        def feed(*options):
+            return subprocess.run(["strace", "-qq", "-o", "/dev/null", "-P", path, "-e", "inject=fcntl:error=EINTR:when=1..2"] +
+                                  self.argv("feed", "demo", "{}", *options), env=env, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        done = feed("--retry", "2", "--retry-delay", "20ms")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        done = feed("--retry", "1")
+        error = json.loads(done.stderr)["error"]
+        self.assertEqual((done.returncode, error["kind"]), (8, "Io"))
+        waited = int(re.search(r"Retry attempts: 2 \(waited (\d+)ms\)\.$", error["hint"]).group(1))
+        self.assertGreaterEqual(waited, 50)
+        error = json.loads(feed().stderr)["error"]
+        self.assertNotIn("Retry", error.get("hint", ""))
+        self.assertEqual(self.data(), [{}])
+
+    def test_held_lock__is_waited_for(self):
+        for options in [("--retry", "5", "--retry-delay", "50ms"), ()]:
+            with poollock.held(os.path.join(self.pools, "demo.plasmite")):
+                feed = self.start_asleep("feed", "demo", "{}", *options)
+                self.assertEqual(feed.out.seen(), "")
+            self.assertIn("seq", feed.json_line())
+            self.assertEqual(feed.wait(), 0)
+
+    def test_choices(self):
+        for option, name in [("--in", "IN"), ("-i", "IN"), ("--errors", "ERRORS"), ("-e", "ERRORS")]:
+            error = self.refused("Usage", "feed", "demo", option, "other")
+            self.assertTrue(error["message"].startswith("invalid value 'other' for '--%s <" % name.lower()), error)
+
+    def test_options__once_only(self):
+        for option in [["--in", "auto"], ["-e", "stop"], ["-f", "x"], ["--retry", "1"], ["--retry-delay", "1s"], ["--create"],
+                       ["--durability", "fast"], ["--data"], ["--echo"], ["--create-size", "1M"], ["--mode", "600"]]:
+            error = self.refused("Usage", "feed", "demo", *(option + option))
+            self.assertIn("cannot be used multiple times", error["message"])
+        error = self.refused("Usage", "feed", "demo", "{}", "-f", "x")
+        self.assertIn("cannot be used with", error["message"])
+        self.assertEqual(self.refused("Io", "feed", "demo", "-f", "")["message"], "failed to read data file")
+
+    def test_numbers_as_data__are_no_options(self):
+        self.assertIn("unexpected argument '-5' found", self.refused("Usage", "feed", "demo", "-5")["message"])
+        self.assertEqual(self.refused("Usage", "feed", "demo", "--", "-5")["message"], "data must be object")
 
     def test_full_output__is_an_error(self):
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run(self.argv("feed", "demo", '{"x":1}'), stdout=full, stderr=subprocess.PIPE, env=self.env)
-        self.assertEqual(done.returncode, 8)
-        self.assertIn(b"failed to write output", done.stderr)
+        """Everything is stored all the same."""
+        path = self.write_file("in", '{"x":1}\n' * 3000)
+        for more, n in [(('{"x":1}',), 1), (("-f", path), 3001)]:
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run(self.argv("feed", "demo", *more), stdout=full, stderr=subprocess.PIPE, env=self.env)
+            error = json.loads(done.stderr)["error"]
+            self.assertEqual((done.returncode, error["kind"], error["message"]), (8, "Io", "failed to write output"))
+            self.assertEqual(error["causes"], ["No space left on device (os error 28)"])
+            self.assertIn("stored", error["hint"])
+            self.assertEqual(len(self.data()), n)
 
     def test_lost_reader_of_receipts__loses_no_messages(self):
         text = "".join('{"i":%d}\n' % i for i in range(10000))
