@@ -45,6 +45,7 @@ const struct command_spec cmd_completion = {
         "The script completes commands, options, their values and the names of pools, also for\n"
         "`pls`. An installation has put it where the shells look for it; else:\n"
         "\n"
+        "EXAMPLES\n"
         "  bash   eval \"$(plasmite completion bash)\"     in ~/.bashrc\n"
         "  zsh    eval \"$(plasmite completion zsh)\"      in ~/.zshrc, after compinit\n"
         "  fish   plasmite completion fish | source      in ~/.config/fish/config.fish\n"

@@ -31,13 +31,13 @@ enum { START = 1 }; /* where to start is said once */
 #define OPTIONS struct duplex_options
 static const struct option_spec options[] = {
     ARG("POOL", pool, "name or path of the pool"),
-    OPT(0, "me", me, "NAME", "who sends; Terminal input requires --me"),
+    OPT(0, "me", me, "NAME", "who sends; needed when you type on a terminal"),
     OPT(0, "echo-self", echo_self, NULL, "print also messages that are from NAME"),
     OPT('n', "tail", tail, "N", "start with the last N messages (default 0)", .excludes = START),
     OPT(0, "since", since, "WHEN",
         "start with messages of this time on; WHEN..WHEN also ends there", .excludes = START),
     OPT(0, "timeout", timeout, "DUR",
-        "end when nothing was printed for so long: 500ms, 5s, 1m, 2h. Exits 124 then"),
+        "exit with 124 when nothing was printed for so long: 500ms, 5s, 1m, 2h"),
     OPT(0, "create", create, NULL, "make the pool when it is missing"),
     OPT(0, "create-size", create_size, "SIZE", "the same, with this size (default 1M)"),
     OPT(0, "mode", mode, "OCTAL", "permissions of a pool that is made (default 600)"),
@@ -284,6 +284,7 @@ const struct command_spec cmd_duplex = {
         "printed as `follow` prints them, those whose data.from is NAME are not. When the input\n"
         "ends, what is in the pool by then is still printed. A bad record ends it with status 2.\n"
         "\n"
+        "EXAMPLES\n"
         "  plasmite duplex chat --me alice --tail 10\n"
         "  ./agent < prompts | plasmite duplex agents --me worker | ./log\n",
 };

@@ -79,5 +79,6 @@ const struct command_spec cmd_fetch = {
     .run = run,
     .details = "Exit status 3 when the message is not there, or no longer.\n"
                "\n"
+               "EXAMPLES\n"
                "  plasmite fetch chat 42 | jq .data\n",
 };

@@ -45,7 +45,7 @@ static const struct option_spec options[] = {
         "--from"),
     OPT(0, "one", one, NULL, "exit after one matching message; with --tail N after the N-th"),
     OPT(0, "timeout", timeout, "DUR",
-        "Exit 124 when nothing was printed for so long: 500ms, 5s, 1m, 2h"),
+        "exit with 124 when nothing was printed for so long: 500ms, 5s, 1m, 2h"),
     OPT(0, "data-only", data_only, NULL, "print the data of messages only"),
     OPT(0, "create", create, NULL, "make the pool when it is missing"),
     OPT(0, "create-size", create_size, "SIZE", "the same, with this size (default 1M)"),
@@ -200,6 +200,7 @@ const struct command_spec cmd_follow = {
         "When messages are overwritten before they were read, a notice on stderr tells how many;\n"
         "the exit status of --no-follow, --replay and WHEN..WHEN is 9 then.\n"
         "\n"
+        "EXAMPLES\n"
         "  plasmite follow ci --tag green --one       wait until something happens\n"
         "  plasmite follow chat --tail 10\n"
         "  plasmite follow chat --since 14:00..15:00\n"

@@ -105,7 +105,18 @@ const struct command_spec cmd_mount = {
     .options = mount_table,
     .values_size = sizeof(struct mount_options),
     .run = run_mount,
-    .details = "  plasmite mount ~/pools\n"
+    .details = "In the mount every pool is a directory: write JSON to its file append, read "
+               "follow, tail,\n"
+               "data and others; README there explains them.\n"
+               "\n"
+               "MOUNT OPTIONS\n"
+               "  allow_other     let other users in, as far as the pools' permissions allow\n"
+               "  ro              read-only\n"
+               "  size=SIZE       of pools made with mkdir (default 1M)\n"
+               "  list_live=no    hide follow and next\n"
+               "\n"
+               "EXAMPLES\n"
+               "  plasmite mount ~/pools\n"
                "  echo '{\"status\":\"green\"}' > ~/pools/ci/append\n"
                "  head -n1 ~/pools/ci/follow\n"
                "  plasmite umount ~/pools\n",
@@ -209,4 +220,6 @@ const struct command_spec cmd_umount = {
     .options = umount_table,
     .values_size = sizeof(struct umount_options),
     .run = run_umount,
+    .details = "EXAMPLES\n"
+               "  plasmite umount ~/pools\n",
 };

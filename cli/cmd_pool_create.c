@@ -133,5 +133,8 @@ const struct command_spec cmd_pool_create = {
     .details = "All of the space is taken at once; only an empty pool can be given another size.\n"
                "An existing pool is never touched (exit status 4).\n"
                "\n"
-               "  plasmite pool create chat --size 64M\n",
+               "EXAMPLES\n"
+               "  plasmite pool create chat\n"
+               "  plasmite pool create logs metrics --size 64M\n"
+               "  plasmite pool create /srv/pools/shared.plasmite --mode 660\n",
 };

@@ -148,4 +148,11 @@ const struct command_spec cmd_pool_info = {
     .options = options,
     .values_size = sizeof(struct info_options),
     .run = run,
+    .details = "Shows how large the pool is, which messages it holds, from when they are, and how "
+               "much of\n"
+               "its ring they fill. A pool that does not exist is NotFound, exit status 3.\n"
+               "\n"
+               "EXAMPLES\n"
+               "  plasmite pool info chat\n"
+               "  plasmite pool info chat --json | jq .metrics.message_count\n",
 };

@@ -260,4 +260,11 @@ const struct command_spec cmd_pool_list = {
     .usage = "[OPTIONS]",
     .runs_bare = true,
     .run = run,
+    .details =
+        "Lists the files of the pool directory that end in .plasmite, by name. One that cannot be\n"
+        "opened is listed with the reason. The exit status is 0, also when there are none.\n"
+        "\n"
+        "EXAMPLES\n"
+        "  plasmite pool list\n"
+        "  plasmite pool list --json | jq -r '.pools[].name'\n",
 };

@@ -18,7 +18,10 @@ const struct command_spec cmd_version = {
     .summary = "Print the version of this program",
     .usage = "[OPTIONS]",
     .details = "Prints human-readable version information on a terminal. When\n"
-               "stdout is redirected or piped it prints machine-readable JSON.\n",
+               "stdout is redirected or piped it prints machine-readable JSON.\n"
+               "\n"
+               "EXAMPLES\n"
+               "  plasmite version | jq -r .version\n",
     .runs_bare = true,
     .run = run,
 };
