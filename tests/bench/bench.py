@@ -84,6 +84,10 @@ def aim_us(most):
     return "under %g us" % most, lambda ours, floor, share: ours / 1e3 < most
 
 
+def aim_times(most, what):
+    return "%g times %s" % (most, what), lambda ours, floor, share: ours <= most * floor
+
+
 def aim_kept(least):
     return "%d/MiB" % least, lambda ours, floor, share: ours >= least
 
@@ -145,6 +149,10 @@ class Bench:
 
     def pipe(self, n):
         return self.rounds_of("bench_pipe", self.program("plasmite"), self.dir, self.rounds, self.count(n))
+
+    def cli(self, way, *arguments):
+        empty = [self.program("bench_empty")] if way in ("one", "first") else []
+        return self.rounds_of("bench_cli", way, self.program("plasmite"), *empty, self.dir, self.rounds, *arguments)
 
     def feed(self, lines):
         """All of `feed < file`, the start of the program included."""
@@ -275,6 +283,13 @@ def lanes():
     yield Lane("batch.100", "append 100 B, in batches", lambda b: b.append("batch", 1000000, 100), "rate")
     yield Lane("batch.1k", "append 1 KB, in batches", lambda b: b.append("batch", 300000, 1024), "rate")
     yield Lane("feed", "1 M lines of 97 B, feed < file", lambda b: b.feed(1000000), "rate", aim_rate(1.5e6))
+    yield Lane("cli.feed", "lines of 97 B, feed < file, beside the engine", lambda b: b.cli("feed", b.count(1000000)), "rate",
+               aim_ratio(0.6))
+    yield Lane("cli.one", "feed of one message, beside an empty program", lambda b: b.cli("one", b.count(500, 10)), "us",
+               aim_times(1.5, "the floor"))
+    yield Lane("cli.first", "first byte of follow --tail 10, pool of 64 MiB", lambda b: b.cli("first", b.count(300, 10)), "us",
+               aim_us(3000))
+    yield Lane("cli.follow", "follow --jsonl of 64 MiB into a pipe, bytes", lambda b: b.cli("follow"), "rate", aim_rate(1e9))
     yield Lane("read.100", "read on, 100 B", lambda b: b.read("read", 2000000, 100, 64 << 20), "rate")
     yield Lane("read.1k", "read on, 1 KB", lambda b: b.read("read", 500000, 1024, 64 << 20), "rate")
     yield Lane("get.100", "get by seq, 100 B, pool of 64 MiB", lambda b: b.read("get", 500000, 100, 64 << 20), "us")
