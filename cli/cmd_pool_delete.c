@@ -174,5 +174,9 @@ const struct command_spec cmd_pool_delete = {
     .run = run,
     .details =
         "Every name is tried; the exit status is that of the first failure.\n"
-        "Programs that follow a deleted pool print what is left and end with NotFound (exit 3).\n",
+        "Programs that follow a deleted pool print what is left and end with NotFound (exit 3).\n"
+        "\n"
+        "EXAMPLES\n"
+        "  plasmite pool delete chat\n"
+        "  plasmite pool delete build-1 build-2 /srv/pools/old.plasmite\n",
 };
