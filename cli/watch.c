@@ -197,7 +197,8 @@ static int written(struct watch *w, int rc)
 
 static void restart_timeout(struct watch *w)
 {
-    w->deadline_ns = w->timeout_ns == UINT64_MAX ? UINT64_MAX : later(w->timeout_ns);
+    /* a finite read never waits for what is yet to come */
+    w->deadline_ns = w->is_finite ? UINT64_MAX : later(w->timeout_ns);
 }
 
 static int end(struct watch *w, int (*how)(struct watch *))

@@ -49,9 +49,9 @@ class Losses(harness.Case):
     def read_now(self, process):
         process.out = harness.Stream(process.popen.stdout)
 
-    def check_drop(self, line):
+    def check_drop(self, line, cmd="follow"):
         notice = json.loads(line)["notice"]
-        self.assertEqual((notice["kind"], notice["cmd"], notice["pool"]), ("drop", "follow", "demo"))
+        self.assertEqual((notice["kind"], notice["cmd"], notice["pool"]), ("drop", cmd, "demo"))
         details = notice["details"]
         self.assertEqual(set(details), {"dropped_count", "last_seen_seq", "next_seen_seq", "pool_path"})
         self.assertEqual(details["pool_path"], os.path.join(self.pools, "demo.plasmite"))
@@ -93,6 +93,15 @@ class Losses(harness.Case):
             self.assertEqual(seqs, sorted(set(seqs)))
             before = [seq for seq in seqs if seq < details["next_seen_seq"]]
             self.assertEqual(before[-1:], [details["last_seen_seq"]] if before else [])
+
+    def test_duplex__tells_it_too(self):
+        duplex = self.start_unread("duplex", "demo", ready="wait")
+        self.fill()
+        self.read_now(duplex)
+        self.check_drop(duplex.err.line(), "duplex")
+        duplex.close_stdin()
+        self.assertEqual(duplex.wait(), 2)  # it was given nothing to send
+        self.assertEqual(json.loads(duplex.out.rest().splitlines()[-1])["seq"], 300)
 
     def test_quiet_drops(self):
         follow = self.start_unread("follow", "demo", "--quiet-drops", "--timeout", "200ms", ready="wait")
