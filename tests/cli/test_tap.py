@@ -82,6 +82,7 @@ class Tap(harness.Case):
         self.assertEqual(self.lines(), [str(i) for i in range(1, 200001)])
 
     def test_line__is_appended_at_once(self):
+        self.ok("pool", "create", "demo")
         tap = self.start_tap("while read x; do echo got $x; echo bad $x >&2; done")
         follow = self.start("follow", "demo", "--tail", "1000000", "--data-only")
         self.assertEqual(follow.json_line()["kind"], "start")
