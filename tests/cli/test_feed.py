@@ -164,6 +164,19 @@ class Feed(harness.Case):
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual((done.returncode, done.stderr), (0, b""), command)
 
+    def test_deleted_pool__ends_the_run_whatever_the_policy(self):
+        """Its kind is told, what came before has its receipts, and there is no summary."""
+        for policy in ["stop", "skip"]:
+            feed = self.start("feed", "demo", "-e", policy)
+            feed.write('{"x":1}\n')
+            self.assertEqual(feed.json_line()["seq"], 1)
+            self.ok("pool", "delete", "demo")
+            feed.write('{"x":2}\n')
+            self.assertEqual(feed.wait(), 3)
+            error = json.loads(feed.err.rest())["error"]
+            self.assertEqual((error["kind"], feed.out.rest()), ("NotFound", ""))
+            self.ok("pool", "create", "demo")
+
     def test_durability(self):
         self.ok("feed", "demo", '{"x":1}', "--durability", " flush ")
         self.ok("feed", "demo", '{"x":1}', "--durability", "fast")
