@@ -8,6 +8,12 @@ import unittest
 
 import harness
 
+# A shell that runs the tests in the background, and nohup, ignore these; what the tests start must not.
+for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Tap(harness.Case):
     def messages(self, pool="demo"):
         return self.ok("follow", pool, "--no-follow").json_lines()
