@@ -72,11 +72,13 @@ static int append_lifecycle(struct capture *capture, const struct buf *data, str
 
 static void add_start(const struct opt_list *words, struct buf *out)
 {
+    buf_add_str(out, "{\"kind\":\"start\",\"cmd\":[");
     for (size_t i = 0; i < words->n; i++) {
-        buf_add_str(out, i == 0 ? "{\"cmd\":[" : ",");
+        if (i > 0)
+            buf_add_char(out, ',');
         buf_add_json_string(out, bytes_of(words->items[i]));
     }
-    buf_add_str(out, "],\"kind\":\"start\"}");
+    buf_add_str(out, "]}");
 }
 
 int capture_check_start(struct capture *capture, const struct opt_list *words, struct error *err)
@@ -123,15 +125,14 @@ static void add_base64(struct bytes bytes, struct buf *out)
 
 static void add_line(enum capture_stream stream, struct bytes text, bool more, struct buf *out)
 {
-    buf_add_char(out, '{');
-    if (!bytes_are_utf8(text)) {
-        buf_add_str(out, "\"bytes\":\"");
-        add_base64(text, out);
-        buf_add_str(out, "\",");
-    }
-    buf_add_str(out, "\"kind\":\"line\",\"line\":");
+    buf_printf(out, "{\"kind\":\"line\",\"stream\":\"%s\",\"line\":", stream_names[stream]);
     buf_add_json_string(out, text);
-    buf_printf(out, "%s,\"stream\":\"%s\"}", more ? ",\"more\":true" : "", stream_names[stream]);
+    if (!bytes_are_utf8(text)) {
+        buf_add_str(out, ",\"bytes\":\"");
+        add_base64(text, out);
+        buf_add_char(out, '"');
+    }
+    buf_add_str(out, more ? ",\"more\":true}" : "}");
 }
 
 /* The middle, not inside a character. */
@@ -260,16 +261,14 @@ int capture_exit(struct capture *capture, int status, uint64_t elapsed_ns, struc
 {
     auto_buf struct buf data = BUF_INIT;
 
-    buf_add_char(&data, '{');
-    if (!WIFSIGNALED(status))
-        buf_printf(&data, "\"code\":%d,", WEXITSTATUS(status));
-    buf_printf(&data, "\"elapsed_ms\":%" PRIu64 ",\"kind\":\"exit\"",
-               (uint64_t)(elapsed_ns / NS_PER_MS));
+    buf_add_str(&data, "{\"kind\":\"exit\",");
     if (WIFSIGNALED(status)) {
-        buf_add_str(&data, ",\"signal\":\"");
+        buf_add_str(&data, "\"signal\":\"");
         capture_add_signal(WTERMSIG(status), &data);
         buf_add_char(&data, '"');
+    } else {
+        buf_printf(&data, "\"code\":%d", WEXITSTATUS(status));
     }
-    buf_add_char(&data, '}');
+    buf_printf(&data, ",\"elapsed_ms\":%" PRIu64 "}", (uint64_t)(elapsed_ns / NS_PER_MS));
     return append_lifecycle(capture, &data, err);
 }

@@ -1,10 +1,10 @@
 /*
  * The messages of `tap`: what a program prints, line by line, between its start and its end.
  *
- *     {"cmd":["make","-j4"],"kind":"start"}                            tags: lifecycle
- *     {"kind":"line","line":"cc -c a.c","stream":"stdout"}             tags: those of the user
- *     {"code":0,"elapsed_ms":1520,"kind":"exit"}                       tags: lifecycle
- *     {"elapsed_ms":1520,"kind":"exit","signal":"SIGTERM"}
+ *     {"kind":"start","cmd":["make","-j4"]}                            tags: lifecycle
+ *     {"kind":"line","stream":"stdout","line":"cc -c a.c"}             tags: those of the user
+ *     {"kind":"exit","code":0,"elapsed_ms":1520}                       tags: lifecycle
+ *     {"kind":"exit","signal":"SIGTERM","elapsed_ms":1520}
  *
  * Nothing of a line is lost.  What is not UTF-8 reads as U+FFFD in `line`, and the message has the original in
  * `bytes`, as base64.  A line that does not fit one message (see CAPTURE_LINE_MAX) becomes several in a row, all but

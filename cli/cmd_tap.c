@@ -238,7 +238,7 @@ const struct command_spec cmd_tap = {
     .run = run,
     .details =
         "Runs the command and appends every line it prints, as soon as it is complete:\n"
-        "{\"kind\":\"line\",\"line\":TEXT,\"stream\":\"stdout\"}, between a message when it starts "
+        "{\"kind\":\"line\",\"stream\":\"stdout\",\"line\":TEXT}, between a message when it starts "
         "and one\n"
         "when it ends, which have the tag `lifecycle`. What it prints is also passed on.\n"
         "\n"

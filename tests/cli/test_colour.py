@@ -82,7 +82,10 @@ class Colour(harness.Case):
     def test_errors__are_coloured_on_a_terminal_only(self):
         result = self.run_pls("--color", "always", "follow", "missing")
         self.assertNotIn("\x1b", result.err)
-        self.assertEqual(result.error()["kind"], "NotFound")
+        error = result.error()
+        self.assertEqual((result.rc, error["kind"]), (3, "NotFound"))
+        self.assertTrue(error["message"] and error["path"].endswith("missing.plasmite"))
+        self.assertIn("--create", error["hint"])
         rc, shown = self.terminal("pool", "info", "missing")
         self.assertTrue(shown.startswith("\x1b[31merror:\x1b[0m not found\n\x1b[33mhint:\x1b[0m "), shown)
         self.assertNotIn("\x1b", self.terminal("--color", "never", "pool", "info", "missing")[1])

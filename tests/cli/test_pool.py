@@ -43,6 +43,19 @@ class Pool(harness.Case):
             self.assertEqual(self.refused("Usage", "pool", "create", "e", "--size", size)["message"], message)
         self.assertFalse(os.path.exists(self.file("e")))
 
+    def test_create__then_feed_fetch_and_follow(self):
+        self.ok("pool", "create", "demo", "--size", "128K")
+        seq = self.ok("feed", "demo", '{"x":1}', "--tag", "ping").json()["seq"]
+        self.assertEqual(self.ok("fetch", "demo", str(seq)).json()["seq"], seq)
+        follow = self.start("follow", "demo", "--tail", "1", "--jsonl")
+        self.assertEqual(follow.json_line()["seq"], seq)
+
+    def test_create__that_fails_leaves_nothing(self):
+        error = self.refused("Io", "pool", "create", "huge", "--size", "1000000G")
+        self.assertEqual((error["message"], error["path"]), ("failed to size pool file", self.file("huge")))
+        self.refused("Io", "tap", "huge", "--create-size", "1000000G", "--", "true")
+        self.assertEqual(os.listdir(self.pools), [])
+
     def test_create__never_touches_an_existing_one(self):
         self.ok("pool", "create", "chat")
         self.ok("feed", "chat", '{"x":1}')

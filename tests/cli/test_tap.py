@@ -2,6 +2,7 @@ import base64
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import unittest
@@ -37,6 +38,9 @@ class Tap(harness.Case):
         result = self.tap("echo", "hello")
         self.assertEqual((result.rc, result.out, result.err), (0, "hello\n", ""))
         start, line, end = self.messages()
+        texts = re.findall(r'"data":(.*)}\n', self.ok("follow", "demo", "--no-follow").out)
+        self.assertEqual(texts[:2], ['{"kind":"start","cmd":["echo","hello"]}', '{"kind":"line","stream":"stdout","line":"hello"}'])
+        self.assertRegex(texts[2], r'^\{"kind":"exit","code":0,"elapsed_ms":\d+\}$')
         self.assertEqual((start["data"], start["meta"]), ({"kind": "start", "cmd": ["echo", "hello"]}, {"tags": ["lifecycle"]}))
         self.assertEqual((line["data"], line["meta"]), ({"kind": "line", "stream": "stdout", "line": "hello"}, {"tags": []}))
         self.assertEqual((end["data"]["kind"], end["data"]["code"], end["meta"]), ("exit", 0, {"tags": ["lifecycle"]}))
