@@ -228,7 +228,7 @@ static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const
 static void enter_place(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                         struct place *place)
 {
-    if (!instant_is(place) && (!path_is_view(place) || place->live))
+    if (!instant_is(place) && (!path_is_view(place) || path_is_stream(place)))
         enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
     else if (!enter_made(req, m, dir, name, place, VIEW_QUICK))
         enter_made_later(req, m, dir, name, place);
@@ -280,6 +280,13 @@ static void reply_open(fuse_req_t req, struct handle *h, uint32_t open_flags)
     handle_unref(h);
 }
 
+/* A finite file that should begin with a message that is lost. */
+static bool is_gap(const struct node *node)
+{
+    return node->place.strict && node->place.kind == PLACE_FROM && node->snapshot != NULL &&
+           node->version.a > node->place.n;
+}
+
 static int open_node(struct mount *m, struct node *node, int flags, enum view_patience patience,
                      struct handle **ret, uint32_t *open_flags, bool *later)
 {
@@ -297,6 +304,12 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
         return control_open(m, node, ret, open_flags);
     if (writes)
         return EACCES;
+    if (is_gap(node)) {
+        (void)fail(&err, PLSM_ERROR_RETENTION_GAP,
+                   "the messages from there on are not all retained");
+        notes_fail(m, &(struct failure){.node = node, .status = EPIPE, .err = &err});
+        return EPIPE;
+    }
     if (node->snapshot != NULL)
         return file_open(m, node, patience, ret, open_flags, later);
     if (node->place.kind == PLACE_EVENTS)

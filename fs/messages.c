@@ -1,8 +1,10 @@
 /*
  * Streams of messages: follow, next, live/...
  *
- * Where a stream begins is fixed when it is opened.  Messages that were overwritten before they could be read are passed over.
+ * Where a stream begins is fixed when it is opened, and where it ends below replay/ but not live/.  Messages that were
+ * overwritten before they could be read are passed over, or told of, below strict/.
  */
+#include "base/units.h"
 #include "reader.h"
 #include "status.h"
 
@@ -12,9 +14,13 @@
 struct messages {
     struct reader reader;
     struct cursor at;
-    uint64_t from; /* numbers below are passed over */
-    uint64_t only; /* the one number wanted; 0: any */
-    bool one;      /* ends after one message */
+    uint64_t from;                  /* numbers below are passed over */
+    uint64_t only;                  /* the one number wanted; 0: any */
+    uint64_t last;                  /* ends behind this number; 0: does not end */
+    bool one;                       /* ends after one message */
+    double speed;                   /* of a replay; 0: without pauses */
+    uint64_t base_time_ns, base_ns; /* a message of this time had its turn then */
+    uint64_t time_ns;               /* of the last message that had one; 0: none yet */
     struct time_cache cache;
     struct buf store;
 };
@@ -51,6 +57,36 @@ static void give_room_back(struct reader *r, uint64_t length)
     r->counted -= length;
 }
 
+/* When a message of this time has its turn; 0: now. */
+static uint64_t due_ns(const struct messages *s, uint64_t time_ns)
+{
+    double pause;
+
+    if (s->speed == 0 || s->time_ns == 0 || time_ns <= s->base_time_ns)
+        return 0;
+    pause = (double)(time_ns - s->base_time_ns) / s->speed;
+    return pause < (double)(UINT64_MAX / 2) ? s->base_ns + (uint64_t)pause : UINT64_MAX;
+}
+
+static bool has_turn(const struct messages *s, uint64_t time_ns)
+{
+    return due_ns(s, time_ns) <= clock_mono_ns();
+}
+
+/* A message was made ready. */
+static void pace(struct messages *s, uint64_t time_ns)
+{
+    if (s->speed == 0)
+        return;
+    if (s->reader.due_ns == 0)
+        s->reader.due_ns = due_ns(s, time_ns);
+    if (s->time_ns == 0 || time_ns < s->time_ns) { /* the first, or the clock was set back */
+        s->base_time_ns = time_ns;
+        s->base_ns = clock_mono_ns();
+    }
+    s->time_ns = time_ns;
+}
+
 /* Takes one message that peeking found; made into a line if it matches. */
 static enum cursor_result take(struct messages *s, uint64_t length, struct error *err)
 {
@@ -68,20 +104,32 @@ static enum cursor_result take(struct messages *s, uint64_t length, struct error
         result = CURSOR_FAILED;
     } else {
         r->ended = s->one;
+        pace(s, message.time_ns);
     }
     shed(&s->store); /* a follower may stay open for days */
     return result;
 }
 
-static int missed(const struct messages *s, struct error *err)
+static enum cursor_result tell_gap(const struct messages *s, struct error *err)
 {
-    if (s->only == 0 || s->at.seq <= s->only)
-        return 0;
-    (void)fail(err, PLSM_ERROR_RETENTION_GAP, "message was overwritten before it was read");
-    return fail_seq(err, s->only);
+    (void)fail(err, PLSM_ERROR_RETENTION_GAP, "messages were overwritten before they were read");
+    if (s->only != 0)
+        (void)fail_seq(err, s->only);
+    return CURSOR_FAILED;
 }
 
-/* One step: a message taken or passed over, or a gap.  CURSOR_END also when the next line has no room. */
+/* Messages were lost, and the cursor stands at the next one there is. */
+static enum cursor_result meet_gap(struct messages *s, struct error *err)
+{
+    struct reader *r = &s->reader;
+
+    if (s->only != 0 && s->at.seq > s->only)
+        return tell_gap(s, err);
+    r->gap = r->handle.node->place.strict;
+    return CURSOR_GAP;
+}
+
+/* One step: a message taken or passed over, or a gap.  CURSOR_END also when the next line has no room or no turn yet. */
 static enum cursor_result step(struct messages *s, size_t max, struct error *err)
 {
     struct reader *r = &s->reader;
@@ -89,20 +137,23 @@ static enum cursor_result step(struct messages *s, size_t max, struct error *err
     enum cursor_result result = cursor_peek(r->pool->pool, &s->at, &view, err);
     uint64_t length;
 
-    if (result == CURSOR_GAP && missed(s, err) < 0)
-        return CURSOR_FAILED;
+    if (result == CURSOR_GAP)
+        return meet_gap(s, err);
     if (result != CURSOR_MESSAGE)
         return result;
     length = lens_length(lens_of(s), view.seq, view.tags_len, view.data_len);
-    if (r->ready.n > 0 && r->ready.n + length > max)
+    if (r->ready.n > 0 && (r->ready.n + length > max || !has_turn(s, view.time_ns)))
         return CURSOR_END;
     if (passes(s, &view))
-        result = take(s, length, err);
-    else
-        cursor_skip(&s->at, &view);
-    if (s->only != 0 && s->at.seq > s->only)
-        r->ended = true; /* that was the one, whether it matched or not */
-    return result;
+        return take(s, length, err);
+    cursor_skip(&s->at, &view);
+    return CURSOR_MESSAGE;
+}
+
+/* Nothing comes after what is ready: the one message is there, or the last one has been looked at, whether it matched or not. */
+static bool is_over(const struct messages *s)
+{
+    return s->reader.ended || (s->last != 0 && s->at.seq > s->last);
 }
 
 static enum filled messages_fill(struct reader *r, size_t max, struct error *err)
@@ -111,11 +162,16 @@ static enum filled messages_fill(struct reader *r, size_t max, struct error *err
     enum cursor_result result = CURSOR_MESSAGE;
     unsigned looked = 0;
 
-    while (!r->ended && r->ready.n < max && result != CURSOR_END && result != CURSOR_FAILED) {
+    while (!r->gap && result != CURSOR_END && result != CURSOR_FAILED) {
+        r->ended = is_over(s);
+        if (r->ended || r->ready.n >= max)
+            break;
         if (looked++ == VIEW_QUICK_MESSAGES && r->ready.n == 0)
             return FILL_LATER;
         result = step(s, max, err);
     }
+    if (r->gap && r->ready.n == 0)
+        result = tell_gap(s, err); /* what came before it was delivered */
     r->looked = s->at.pos;
     if (r->ready.n > 0)
         return FILL_READY; /* an error comes back with the next read */
@@ -138,37 +194,97 @@ static void messages_done(struct reader *r)
 
 static const struct source messages = {messages_fill, messages_end, messages_done};
 
+/* What is fixed when a stream is opened. */
+struct window {
+    struct cursor at;
+    uint64_t last; /* 0: it has no end */
+    bool empty;
+};
+
+static enum view_result not_found(struct error *err)
+{
+    (void)fail(err, PLSM_ERROR_NOT_FOUND, "message not found");
+    return VIEW_FAILED;
+}
+
+/* A replay ends with the newest message of now, or of the time that was asked for. */
+static enum view_result find_last(struct mpool *pool, const struct place *place,
+                                  struct window *window, struct error *err)
+{
+    struct pool_bounds bounds;
+    struct cursor end = {0};
+
+    if (pool_bounds(pool->pool, &bounds, err) < 0)
+        return VIEW_FAILED;
+    window->last = bounds.newest;
+    if (place->until_ns != UINT64_MAX && place->kind == PLACE_SINCE) {
+        if (cursor_at_time(pool->pool, place->until_ns, &end, err) < 0)
+            return VIEW_FAILED;
+        window->last = end.seq <= bounds.newest ? end.seq - 1 : bounds.newest;
+    }
+    if (place->kind == PLACE_SEQ && place->n > bounds.newest)
+        return not_found(err);
+    window->empty = window->last == 0;
+    return VIEW_OK;
+}
+
+static enum view_result find_window(struct mount *m, struct node *node, const struct place *place,
+                                    enum view_patience patience, struct window *window,
+                                    struct error *err)
+{
+    enum view_result result = view_start(m, node->pool, place, patience, &window->at, err);
+
+    if (result != VIEW_OK)
+        return result;
+    if (place->kind == PLACE_SEQ && window->at.seq > place->n)
+        return not_found(err); /* it was here, and is no more */
+    if (!place->live && find_last(node->pool, place, window, err) != VIEW_OK)
+        return VIEW_FAILED;
+    if (place->kind == PLACE_SEQ)
+        window->last = place->n;
+    return VIEW_OK;
+}
+
+static void begin(struct messages *s, const struct place *place, const struct window *window)
+{
+    bool has_number = place->kind == PLACE_FROM || place->kind == PLACE_SEQ;
+
+    s->at = window->at;
+    s->from = has_number ? place->n : 0;
+    s->only = place->kind == PLACE_SEQ ? place->n : 0;
+    s->last = window->last;
+    s->one = place->kind == PLACE_NEXT || place->kind == PLACE_SEQ;
+    s->speed = place->replay ? place->speed : 0;
+    s->reader.looked = window->at.pos;
+    s->reader.ended = window->empty;
+    s->reader.gap = place->strict && has_number && window->at.seq > place->n;
+}
+
 int messages_open(struct mount *m, struct node *node, enum view_patience patience,
                   struct handle **ret, uint32_t *open_flags, bool *later)
 {
     struct error err = ERROR_INIT;
     struct place place = node->place; /* times mean now, not when the name was looked up */
-    struct cursor at;
+    struct window window = {0};
     struct messages *s;
 
     if (place.kind == PLACE_SINCE && parse_time_range(bytes_of(node->name), clock_real_ns(),
                                                       &place.from_ns, &place.until_ns, NULL) < 0)
         return EINVAL;
-    switch (view_start(m, node->pool, &place, patience, &at, &err)) {
+    switch (find_window(m, node, &place, patience, &window, &err)) {
     case VIEW_LATER:
         *later = true;
         return 0;
-    case VIEW_FAILED:
-        return status_errno(&err, DOOR_READER);
+    case VIEW_FAILED: /* the pool is there, or the caller would have seen */
+        return status_errno(&err, DOOR_PATH);
     case VIEW_OK:
         break;
     }
-    if (place.kind == PLACE_SEQ && at.seq > place.n)
-        return ENOENT; /* it was here, and is no more */
     s = calloc(1, sizeof *s);
     if (s == NULL)
         return ENOMEM;
-    s->at = at;
-    s->from = place.kind == PLACE_FROM || place.kind == PLACE_SEQ ? place.n : 0;
-    s->only = place.kind == PLACE_SEQ ? place.n : 0;
-    s->one = place.kind == PLACE_NEXT || place.kind == PLACE_SEQ;
     reader_start(&s->reader, &messages, node->pool, m, node, open_flags);
-    s->reader.looked = at.pos;
+    begin(s, &place, &window);
     *ret = &s->reader.handle;
     return 0;
 }

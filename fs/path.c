@@ -4,6 +4,8 @@
 #include "pool/store.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where a fixed name stands. */
@@ -13,15 +15,15 @@ enum where {
     IN_POOL = 1 << 2,  /* the pool directory itself */
     IN_TAGS = 1 << 3,  /* under tags alone */
     IN_DATA = 1 << 4,  /* under data, and perhaps tags */
+    IN_READ = 1 << 9,  /* under modifiers that only reading has */
     IN_LIVE = 1 << 5,  /* under modifiers with live */
     IN_PARAM = 1 << 6,
     IN_SYSTEM_LIVE = 1 << 7,
     IN_STAT = 1 << 8,
 };
-#define IN_FINITE (IN_POOL | IN_TAGS | IN_DATA)
+#define IN_WRITE (IN_POOL | IN_TAGS | IN_DATA)
+#define IN_FINITE (IN_WRITE | IN_READ)
 #define IN_VIEWS (IN_FINITE | IN_LIVE)
-
-enum modifier { MODIFY_NONE, MODIFY_DATA, MODIFY_LIVE };
 
 #define TAIL_MESSAGES 10 /* what `tail` shows */
 
@@ -45,7 +47,7 @@ static const struct row {
     {"live", IN_SYSTEM, 0, PLACE_SYSTEM, .modifier = MODIFY_LIVE},
     {"stats", IN_SYSTEM, IN_SYSTEM, PLACE_STATS},
     {"errors", IN_SYSTEM | IN_POOL, IN_SYSTEM | IN_POOL, PLACE_ERRORS},
-    {"append", IN_FINITE, IN_FINITE, PLACE_APPEND},
+    {"append", IN_WRITE, IN_WRITE, PLACE_APPEND},
     {"lines", IN_POOL | IN_TAGS, IN_POOL | IN_TAGS, PLACE_LINES},
     {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST, .n = TAIL_MESSAGES},
     {"all", IN_VIEWS, IN_VIEWS, PLACE_LINK, .link = "from/1"},
@@ -68,7 +70,9 @@ static const struct row {
     {"since", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SINCE},
     {"from", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_FROM},
     {"seq", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SEQ},
-    {"tag", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW},
+    {"tag", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_TAG},
+    {"replay", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_REPLAY},
+    {"strict", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_STRICT},
     {"data", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_DATA},
     /* Never listed: what is below may block, and walkers must not get there. */
     {"live", IN_VIEWS, 0, PLACE_VIEW, .modifier = MODIFY_LIVE},
@@ -91,6 +95,8 @@ static unsigned where_is(const struct place *dir)
     default:
         if (dir->live)
             return IN_LIVE;
+        if (dir->strict || dir->replay)
+            return IN_READ;
         if (dir->lens->data)
             return IN_DATA;
         return dir->depth == 0 ? IN_POOL : IN_TAGS;
@@ -126,12 +132,16 @@ void path_done(struct place *place)
 /* The same modifiers in another order, or twice, are the same place. */
 static uint64_t ino_seed(const struct place *dir, const struct place *place, const char *name)
 {
-    uint64_t h = hash_u64(place->lens->hash, place->live);
+    uint64_t h = hash_u64(place->lens->hash, place->live | place->strict << 1 | place->replay << 2);
+    uint64_t speed;
+
+    memcpy(&speed, &place->speed, sizeof speed);
+    h = hash_u64(h, speed);
 
     h = hash_u64(h, place->kind);
     if (place->kind == PLACE_README) /* there is one in every directory */
         h = hash_u64(h, dir->ino_seed);
-    /* Of a tag's own directory the lens says all there is to say. */
+    /* Of a directory below a modifier what it does says all. */
     return place->kind == PLACE_VIEW ? h : hash_bytes(h, bytes_of(name));
 }
 
@@ -142,18 +152,27 @@ static int finish(const struct place *dir, struct place *next, const char *name,
     return 0;
 }
 
+/* One that has no argument. */
 static int step_modifier(struct place *next, enum modifier modifier)
 {
-    if (modifier == MODIFY_NONE)
-        return 0;
     if (++next->depth > PATH_DEPTH_MAX)
         return ELOOP;
-    if (modifier == MODIFY_LIVE) {
+    switch (modifier) {
+    case MODIFY_LIVE:
         next->live = true;
         return 0;
+    case MODIFY_STRICT:
+        next->strict = true;
+        return 0;
+    case MODIFY_DATA:
+        next->lens = lens_add_data(next->lens, NULL);
+        return next->lens == NULL ? ENOMEM : 0;
+    case MODIFY_NONE:
+    case MODIFY_TAG:
+    case MODIFY_REPLAY:
+        break;
     }
-    next->lens = lens_add_data(next->lens, NULL);
-    return next->lens == NULL ? ENOMEM : 0;
+    return ENOENT; /* those have one */
 }
 
 static int step_fixed(const struct place *dir, const struct row *row, const char *name,
@@ -166,10 +185,13 @@ static int step_fixed(const struct place *dir, const struct row *row, const char
     next.in_system = row->kind == PLACE_SYSTEM || dir->in_system;
     next.in_argument = dir->kind == PLACE_PARAM;
     next.param = row->param;
+    next.modifier = row->modifier;
     next.link = row->link;
     next.link_live = row->link_live;
     next.n = row->n;
-    status = step_modifier(&next, row->modifier);
+    status = row->kind == PLACE_PARAM || row->modifier == MODIFY_NONE
+                 ? 0
+                 : step_modifier(&next, row->modifier);
     if (status != 0)
         return status;
     if (next.lens == dir->lens)
@@ -225,10 +247,9 @@ static bool has_c1_control(struct bytes text)
     return false;
 }
 
-static int step_tag(const struct place *dir, const char *name, struct place *ret, struct error *err)
+static int read_tag(struct place *next, const char *name, struct error *err)
 {
     auto_buf struct buf tag = BUF_INIT;
-    struct place next = *dir;
     struct error why = ERROR_INIT;
     int status = decode(name, &tag, err);
 
@@ -236,13 +257,48 @@ static int step_tag(const struct place *dir, const char *name, struct place *ret
         return status;
     if (has_c1_control(buf_bytes(&tag)))
         return invalid(err, 0, is_control);
+    next->lens = lens_add_tag(next->lens, buf_bytes(&tag), &why);
+    if (next->lens == NULL)
+        return why.kind == PLSM_ERROR_INTERNAL ? ENOMEM : invalid(err, 0, why.message);
+    return 0;
+}
+
+/* Digits, perhaps with a point among them. */
+static int read_speed(struct place *next, const char *name, struct error *err)
+{
+    size_t n = strspn(name, "0123456789"), at = n;
+
+    if (next->replay)
+        return invalid(err, 0, "there is a speed already");
+    if (name[at] == '.') {
+        size_t fraction = strspn(name + at + 1, "0123456789");
+
+        n += fraction;
+        at += 1 + fraction;
+    }
+    if (name[at] != '\0' || n == 0)
+        return invalid(err, name[at] == '\0' ? 0 : at, "a speed is a number like 1, 10 or 0.5");
+    next->replay = true;
+    next->speed = strtod(name, NULL);
+    if (!isfinite(next->speed))
+        return invalid(err, 0, "there is no such speed");
+    next->lens = lens_ref(next->lens);
+    return 0;
+}
+
+/* Below tag/ and the like. */
+static int step_argument_of_modifier(const struct place *dir, const char *name, struct place *ret,
+                                     struct error *err)
+{
+    struct place next = *dir;
+    int status;
+
     next.kind = PLACE_VIEW;
+    next.in_argument = false;
     if (++next.depth > PATH_DEPTH_MAX)
         return ELOOP;
-    next.lens = lens_add_tag(dir->lens, buf_bytes(&tag), &why);
-    if (next.lens == NULL)
-        return why.kind == PLSM_ERROR_INTERNAL ? ENOMEM : invalid(err, 0, why.message);
-    return finish(dir, &next, name, ret);
+    status = dir->modifier == MODIFY_TAG ? read_tag(&next, name, err) : read_speed(&next, name, err);
+    return status != 0 ? status : finish(dir, &next, name, ret);
 }
 
 static int read_number(struct place *next, const char *name, struct error *err)
@@ -277,7 +333,7 @@ static int step_argument(const struct place *dir, const char *name, uint64_t now
     int status;
 
     if (dir->param == PLACE_VIEW)
-        return step_tag(dir, name, ret, err);
+        return step_argument_of_modifier(dir, name, ret, err);
     next.kind = dir->param;
     status = next.kind == PLACE_SINCE ? read_times(&next, name, now_ns, err)
                                       : read_number(&next, name, err);
@@ -343,7 +399,7 @@ bool path_is_view(const struct place *place)
 
 bool path_is_stream(const struct place *place)
 {
-    return place->kind == PLACE_NEXT || place->kind == PLACE_EVENTS || (path_is_view(place) && place->live);
+    return place->kind == PLACE_NEXT || place->kind == PLACE_EVENTS || (path_is_view(place) && (place->live || place->replay));
 }
 
 bool path_is_written(const struct place *place)

@@ -22,7 +22,7 @@ enum place_kind {
     PLACE_ERRORS,  /* of a pool, or of the mount */
     PLACE_README,
     PLACE_VIEW,   /* a pool, or a pool under modifiers */
-    PLACE_PARAM,  /* last/ since/ from/ seq/ tag/: names below are arguments */
+    PLACE_PARAM,  /* last/ since/ from/ seq/ tag/ replay/: names below are arguments */
     PLACE_APPEND,
     PLACE_LINES,
     PLACE_INFO,
@@ -42,15 +42,22 @@ enum place_kind {
 /* One number about a pool. */
 enum place_value { VALUE_NEWEST, VALUE_OLDEST, VALUE_COUNT, VALUE_USED, VALUE_CAPACITY, VALUE_REJECTED };
 
+/* What a directory does to everything below it. */
+enum modifier { MODIFY_NONE, MODIFY_TAG, MODIFY_DATA, MODIFY_LIVE, MODIFY_STRICT, MODIFY_REPLAY };
+
 struct place {
     enum place_kind kind;
     bool in_pool;              /* somewhere below a pool (or the pool itself) */
     bool in_system;            /* somewhere below .plasmite */
     bool in_argument;          /* directly below a parameter directory */
     bool live;                 /* do not stop at the end, wait for more */
+    bool strict;               /* tell of messages that were lost */
+    bool replay;               /* at the pace at which messages came, ... */
+    double speed;              /* ... times this; 0: without pauses */
     unsigned depth;            /* modifiers on the way here */
     struct lens *lens;         /* what the modifiers select */
-    enum place_kind param;     /* PLACE_PARAM: what an argument makes; PLACE_VIEW for tag/ */
+    enum place_kind param;     /* PLACE_PARAM: what an argument makes; PLACE_VIEW: a modifier, which is ... */
+    enum modifier modifier;    /* ... this */
     const char *link;          /* PLACE_LINK: where it points */
     bool link_live;            /* ... and does that end block? */
     uint64_t n;                /* LAST: how many; FROM, SEQ: which; VALUE: enum place_value */
@@ -65,7 +72,7 @@ struct place {
 int path_root(struct place *ret);
 
 /*
- * One component further.  ENOENT: no such name here; EINVAL: a bad number, time or tag, and *err (may be NULL) says what is
+ * One component further.  ENOENT: no such name here; EINVAL: a bad number, time, tag or speed, and *err (may be NULL) says what is
  * wrong with it, err->offset where in the name; ELOOP: too many modifiers; ENOMEM.  *ret is then untouched.
  */
 int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret,

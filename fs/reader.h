@@ -14,6 +14,7 @@
 enum filled {
     FILL_READY,
     FILL_NOTHING, /* none now; when r->ended, none ever */
+    FILL_EARLY,   /* (of the reader) there is something, but not before r->due_ns */
     FILL_LATER,   /* looked for long enough: let a worker go on */
     FILL_FAILED,
 };
@@ -24,7 +25,7 @@ struct reader;
 struct source {
     /*
      * Makes lines up to `max` bytes, at least one when there is one, into r->ready, which is empty.  Says with r->looked up
-     * to where there was nothing, for those who wait.
+     * to where there was nothing, for those who wait, and with r->due_ns when they may have what is ready.
      */
     enum filled (*fill)(struct reader *r, size_t max, struct error *err);
     /* Where news begin for somebody who knows of all there is now. */
@@ -40,11 +41,13 @@ struct reader {
     pthread_mutex_t lock; /* for all below */
     uint64_t looked;
     bool ended;       /* nothing comes after what is ready */
+    bool gap;         /* to be told once: what comes next does not follow what came last */
     struct buf ready; /* lines made and not yet delivered: ready_at .. */
     size_t ready_at;
-    size_t counted; /* bytes of them that mount_hold() knows of */
-    uint64_t pos;   /* f_pos of the next byte */
-    char *window;   /* the last bytes delivered, made with the first read */
+    uint64_t due_ns; /* it is not delivered before; 0: at once */
+    size_t counted;  /* bytes of them that mount_hold() knows of */
+    uint64_t pos;    /* f_pos of the next byte */
+    char *window;    /* the last bytes delivered, made with the first read */
     size_t window_n;
     struct waiter poll_waiter;
     struct fuse_pollhandle *ph;

@@ -42,10 +42,13 @@ static const char pool_text[] =
     "\n"
     "    tag/NAME/...      only messages with this tag; tag/NAME/append gives it\n"
     "    data/...          only the data, without the envelope; data/append takes objects as they are\n"
+    "    strict/...        tell when messages were lost: one read fails with `Broken pipe`, then it goes on\n"
+    "    replay/SPEED/...  wait between messages as long as they were apart: 1, 10 (times as fast), 0.5; 0: not at all\n"
     "    live/...          do not stop at the end, wait for more (live is not listed: it would stop grep -r)\n"
     "\n"
     "    cat live/since/1h             the last hour, then what comes\n"
     "    cat live/seq/1234             wait until message 1234 is there\n"
+    "    cat replay/10/since/1h        the last hour in six minutes\n"
     "    cat tag/deploy/data/tail      what was deployed last\n"
     "\n"
     "In a name %2F is a slash and %25 a percent sign.  `jq` wants --unbuffered behind `follow`, mawk -W interactive.\n";

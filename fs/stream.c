@@ -5,6 +5,7 @@
  * parked (waiters.h) and answered later, by whichever thread finds one.  f_pos counts the bytes delivered; the
  * last 16 KiB are kept, so that a program may seek back into what it has just read, as head and shells do.
  */
+#include "base/units.h"
 #include "reader.h"
 #include "status.h"
 
@@ -38,6 +39,7 @@ static void drop_ready(struct reader *r)
 {
     buf_clear(&r->ready);
     r->ready_at = 0;
+    r->due_ns = 0;
     if (r->counted == 0)
         return;
     mount_unhold(r->handle.m, r->counted);
@@ -46,10 +48,21 @@ static void drop_ready(struct reader *r)
     r->ready = BUF_INIT;
 }
 
+static bool is_early(const struct reader *r)
+{
+    return r->due_ns != 0 && clock_mono_ns() < r->due_ns;
+}
+
+/* Makes lines unless there are some. */
 static enum filled fill(struct reader *r, size_t max, struct error *err)
 {
-    drop_ready(r);
-    return r->source->fill(r, max, err);
+    enum filled filled = FILL_READY;
+
+    if (r->ready_at == r->ready.n) {
+        drop_ready(r);
+        filled = r->source->fill(r, max, err);
+    }
+    return filled == FILL_READY && is_early(r) ? FILL_EARLY : filled;
 }
 
 /* Remembers the last bytes delivered, for those who seek back. */
@@ -111,18 +124,18 @@ static bool read_elsewhere(struct reader *r, fuse_req_t req, size_t size, uint64
 static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint64_t off)
 {
     struct error err = ERROR_INIT;
-    enum filled filled = FILL_READY;
+    enum filled filled;
 
     pthread_mutex_lock(&r->lock);
     if (read_elsewhere(r, req, size, off)) {
         pthread_mutex_unlock(&r->lock);
         return FILL_READY;
     }
-    if (r->ready_at == r->ready.n)
-        filled = fill(r, size > LARGE_READ ? size - 1 : size, &err);
+    filled = fill(r, size > LARGE_READ ? size - 1 : size, &err);
     if (filled == FILL_READY) {
         deliver(r, req, size);
     } else if (filled == FILL_FAILED) {
+        r->gap = false;
         fuse_reply_err(req, status_errno(&err, DOOR_READER));
         filled = FILL_READY;
     } else if (filled == FILL_NOTHING && r->ended) {
@@ -166,8 +179,10 @@ static void read_on(struct parked *parked, enum filled filled)
         workers_submit(r->handle.m->workers, &parked->work);
         break;
     case FILL_NOTHING:
+    case FILL_EARLY:
         pthread_mutex_lock(&r->lock);
         parked->waiter.pos = r->looked;
+        parked->waiter.due_ns = r->due_ns;
         pthread_mutex_unlock(&r->lock);
         waiters_park(r->handle.m, &parked->waiter);
         break;
@@ -212,7 +227,7 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
     filled = try_read(r, req, size, (uint64_t)off);
     if (filled == FILL_READY)
         return;
-    if (filled == FILL_NOTHING && (fi->flags & O_NONBLOCK) != 0) {
+    if ((filled == FILL_NOTHING || filled == FILL_EARLY) && (fi->flags & O_NONBLOCK) != 0) {
         fuse_reply_err(req, EAGAIN);
         return;
     }
@@ -254,7 +269,7 @@ static void tell_if_ready(struct reader *r)
     bool ready;
 
     pthread_mutex_lock(&r->lock);
-    ready = r->ready_at < r->ready.n || r->ended;
+    ready = (r->ready_at < r->ready.n && !is_early(r)) || r->ended;
     pthread_mutex_unlock(&r->lock);
     if (ready && waiters_cancel(r->handle.m, &r->poll_waiter))
         wake_poll(&r->poll_waiter, WAKE_LOOK);
@@ -268,7 +283,7 @@ static void scan(struct work *work)
 
     while (filled == FILL_LATER && !atomic_load(&r->handle.m->stopping)) {
         pthread_mutex_lock(&r->lock);
-        filled = r->ready_at < r->ready.n ? FILL_READY : fill(r, 1, NULL);
+        filled = fill(r, 1, NULL);
         if (filled != FILL_LATER)
             r->scanning = false;
         pthread_mutex_unlock(&r->lock);
@@ -281,15 +296,17 @@ static void scan(struct work *work)
 /* Is there something to read?  Under lock.  *ret_scan: only a worker can tell. */
 static unsigned readable(struct reader *r, bool *ret_scan)
 {
-    enum filled filled = FILL_READY;
+    enum filled filled = FILL_NOTHING;
     unsigned events = 0;
 
-    if (r->ready_at == r->ready.n && !r->ended && !r->scanning)
+    if (!r->scanning)
         filled = fill(r, 1, NULL);
     *ret_scan = filled == FILL_LATER;
-    if (r->ready_at < r->ready.n || r->ended || filled == FILL_FAILED)
+    if (filled == FILL_READY || filled == FILL_FAILED || (r->ended && filled == FILL_NOTHING))
         events = POLLIN | POLLRDNORM;
-    if (atomic_load(&r->pool->gone) || filled == FILL_FAILED)
+    if (filled == FILL_FAILED && r->gap)
+        events |= POLLERR | POLLPRI;
+    else if (filled == FILL_FAILED || atomic_load(&r->pool->gone))
         events |= POLLHUP;
     return events;
 }
@@ -318,6 +335,7 @@ static void reader_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle
         r->poll_parked = true;
         r->poll_waiter.pool = r->pool;
         r->poll_waiter.pos = news_from(r, events);
+        r->poll_waiter.due_ns = events == 0 ? r->due_ns : 0;
         handle_ref(h);
     }
     if (far && !r->scanning) {

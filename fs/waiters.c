@@ -12,9 +12,10 @@ struct waiters {
     pthread_mutex_t lock;
     pthread_t thread;
     bool started;
-    uint32_t control;    /* changed to make the thread look at the lists again */
+    uint32_t control; /* changed to make the thread look at the lists again */
     uint64_t last_id;
     size_t n_parked;
+    uint64_t due_ns;     /* the earliest time that the thread knows somebody wants to be woken at */
     struct mpool *pools; /* those with waiters, or lingering; the list holds a reference to each */
     /* Of the thread alone: what it waits for. */
     struct pool **set;
@@ -35,6 +36,12 @@ struct waiters *waiters_new(struct mount *m)
 }
 
 /* Under lock, as the next two. */
+static bool is_ready(const struct waiter *waiter)
+{
+    return waiter->due_ns != 0 ? clock_mono_ns() >= waiter->due_ns
+                               : mpool_ready(waiter->pool, waiter->pos);
+}
+
 static void insert(struct waiters *waiters, struct waiter *waiter)
 {
     struct waiter **first = &waiter->pool->wait.first;
@@ -155,7 +162,7 @@ void waiters_park(struct mount *m, struct waiter *waiter)
 {
     struct waiters *waiters = m->waiters;
     struct mpool *pool = mpool_ref(waiter->pool); /* for the list, or until we are done */
-    uint64_t pos = waiter->pos;
+    uint64_t pos = waiter->pos, due_ns = waiter->due_ns;
     bool listed_now, unwatched;
 
     pthread_mutex_lock(&waiters->lock);
@@ -164,13 +171,14 @@ void waiters_park(struct mount *m, struct waiter *waiter)
     insert(waiters, waiter);
     listed_now = list_pool(waiters, pool);
     pool->wait.linger_ns = clock_mono_ns() + LINGER_NS;
-    unwatched = !pool->wait.watched || pool->wait.watch_pos > pos;
+    unwatched =
+        due_ns != 0 ? due_ns < waiters->due_ns : !pool->wait.watched || pool->wait.watch_pos > pos;
     pthread_mutex_unlock(&waiters->lock);
 
     if (arm(waiters, waiter)) {
         if (unwatched)
             pool_wake_control(&waiters->control);
-        if (mpool_ready(pool, pos))
+        if (due_ns != 0 ? clock_mono_ns() >= due_ns : mpool_ready(pool, pos))
             waiters_kick(m, pool);
     }
     if (!listed_now)
@@ -197,7 +205,7 @@ static bool picked(struct waiters *waiters, const struct waiter *waiter, enum pi
         return false;
     switch (pick) {
     case PICK_READY:
-        return mpool_ready(waiter->pool, waiter->pos);
+        return is_ready(waiter);
     case PICK_EXPIRED:
         return limit_ns > 0 && waiter->req != NULL && clock_mono_ns() - waiter->since_ns > limit_ns;
     case PICK_ALL:
@@ -259,14 +267,23 @@ static bool watch_from(const struct mpool *pool, uint64_t *ret)
 
     *ret = UINT64_MAX;
     for (const struct waiter *waiter = pool->wait.first; waiter != NULL; waiter = waiter->next)
-        if (waiter->pos < *ret)
+        if (waiter->due_ns == 0 && waiter->pos < *ret)
             *ret = waiter->pos;
     if (pool->wait.first != NULL)
         return true;
-    if (pool->pool == NULL || atomic_load(&pool->gone) || pool_bounds(pool->pool, &bounds, NULL) < 0)
+    if (pool->pool == NULL || atomic_load(&pool->gone) ||
+        pool_bounds(pool->pool, &bounds, NULL) < 0)
         return false;
     *ret = bounds.head;
     return true;
+}
+
+/* When the next of those who wait for a time is to be woken. */
+static void note_due(struct waiters *waiters, const struct mpool *pool)
+{
+    for (const struct waiter *waiter = pool->wait.first; waiter != NULL; waiter = waiter->next)
+        if (waiter->due_ns != 0 && waiter->due_ns < waiters->due_ns)
+            waiters->due_ns = waiter->due_ns;
 }
 
 /* Fills the set; pools that nobody needs any more go to *ret_done.  Returns when to look again. */
@@ -276,16 +293,19 @@ static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
     uint64_t now = clock_mono_ns(), deadline = UINT64_MAX, from;
 
     waiters->n = 0;
+    waiters->due_ns = UINT64_MAX;
     while ((pool = *at) != NULL) {
         if ((pool->wait.first == NULL && now > pool->wait.linger_ns) || !watch_from(pool, &from)) {
             *at = pool->wait.next;
             pool->wait.listed = false;
-            pool->wait.done_next = *ret_done; /* `next` may be used again as soon as the lock is free */
+            pool->wait.done_next =
+                *ret_done; /* `next` may be used again as soon as the lock is free */
             *ret_done = pool;
             continue;
         }
         at = &pool->wait.next;
         deadline = now + TICK_NS;
+        note_due(waiters, pool);
         if (pool->pool == NULL)
             continue; /* whoever has news kicks */
         if (waiters->n == waiters->cap && make_room(waiters) < 0)
@@ -296,7 +316,7 @@ static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
         waiters->set_of[waiters->n] = pool;
         waiters->seen[waiters->n++] = from;
     }
-    return deadline;
+    return deadline < waiters->due_ns ? deadline : waiters->due_ns;
 }
 
 static void unref_all(struct mpool *done)
@@ -325,6 +345,20 @@ static void tick(struct waiters *waiters)
         wake_some(waiters, pool, PICK_READY, WAKE_LOOK);
         wake_some(waiters, pool, PICK_EXPIRED, WAKE_EXPIRED);
     }
+}
+
+/* Those whose time has come.  The walk as in tick(). */
+static void serve_due(struct waiters *waiters)
+{
+    struct mpool *pool;
+
+    if (clock_mono_ns() < waiters->due_ns)
+        return;
+    pthread_mutex_lock(&waiters->lock);
+    pool = waiters->pools;
+    pthread_mutex_unlock(&waiters->lock);
+    for (; pool != NULL; pool = pool->wait.next)
+        wake_some(waiters, pool, PICK_READY, WAKE_LOOK);
 }
 
 static void serve_ready(struct waiters *waiters)
@@ -360,6 +394,7 @@ static void *wait_for_all(void *arg)
                         control);
         unwatch(waiters);
         serve_ready(waiters);
+        serve_due(waiters);
         if (clock_mono_ns() - last_tick >= TICK_NS) {
             tick(waiters);
             last_tick = clock_mono_ns();

@@ -24,7 +24,8 @@ enum wake_reason {
 
 struct waiter {
     struct mpool *pool; /* set by the owner, who keeps a reference while it is parked */
-    uint64_t pos;       /* wake when the head of the pool has passed this */
+    uint64_t pos;       /* wake when the head of the pool has passed this ... */
+    uint64_t due_ns;    /* ... or rather, when not 0, at this time and no earlier */
     fuse_req_t req;     /* the request that waits; NULL when there is none */
     void (*wake)(struct waiter *waiter, enum wake_reason reason);
 
