@@ -4,6 +4,8 @@
  */
 #include "pool/json.h"
 
+#include <stdint.h>
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -41,22 +43,118 @@ static size_t string_skip(struct bytes text, size_t at)
     return text.n;
 }
 
+/* Walking through a container: how deep, and whether in a string. */
+struct inside {
+    unsigned depth;
+    bool in_string;
+};
+
+/* One byte, or two where a backslash escapes.  True behind the bracket that ends it all. */
+static inline bool step(struct inside *in, struct bytes text, size_t *at)
+{
+    char c = text.p[(*at)++];
+
+    if (c == '"') {
+        in->in_string = !in->in_string;
+    } else if (in->in_string) {
+        *at += c == '\\';
+    } else if (c == '{' || c == '[') {
+        in->depth++;
+    } else if (c == '}' || c == ']') {
+        return --in->depth == 0;
+    }
+    return false;
+}
+
+#define BLOCK 64
+
+#if defined(__SSE2__)
+
+static inline uint64_t equal_bits(const __m128i quarters[4], char c)
+{
+    uint64_t bits = 0;
+
+    for (int i = 0; i < 4; i++) {
+        __m128i equal = _mm_cmpeq_epi8(quarters[i], _mm_set1_epi8(c));
+
+        bits |= (uint64_t)(unsigned)_mm_movemask_epi8(equal) << (16 * i);
+    }
+    return bits;
+}
+
+/* Bit i: an odd number of bits in x up to and with i. */
+static inline uint64_t prefix_xor(uint64_t x)
+{
+    for (unsigned shift = 1; shift < BLOCK; shift *= 2)
+        x ^= x << shift;
+    return x;
+}
+
+/*
+ * Up to 64 bytes at once: how many, up to and with the bracket that ends it all.  0: there are escapes among them, which
+ * must be walked one by one.
+ */
+static inline unsigned step_block(struct inside *in, const char *p)
+{
+    const __m128i bit = _mm_set1_epi8(0x20); /* '[' and ']' become '{' and '}' */
+    uint64_t strings, open, both;
+    __m128i quarters[4];
+
+    for (int i = 0; i < 4; i++)
+        quarters[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
+    if (equal_bits(quarters, '\\') != 0)
+        return 0;
+    strings = prefix_xor(equal_bits(quarters, '"')) ^ (in->in_string ? ~0ULL : 0);
+    for (int i = 0; i < 4; i++)
+        quarters[i] = _mm_or_si128(quarters[i], bit);
+    open = equal_bits(quarters, '{') & ~strings;
+    both = (equal_bits(quarters, '}') & ~strings) | open;
+    for (; both != 0; both &= both - 1) {
+        if ((both & -both & open) != 0)
+            in->depth++;
+        else if (--in->depth == 0)
+            return (unsigned)__builtin_ctzll(both) + 1;
+    }
+    in->in_string = strings >> 63;
+    return BLOCK;
+}
+
+/* Goes on by as many bytes as can be taken at once.  True when there were any. */
+static inline bool step_quickly(struct inside *in, struct bytes text, size_t *at)
+{
+    unsigned taken = text.n - *at >= BLOCK ? step_block(in, text.p + *at) : 0;
+
+    *at += taken;
+    return taken > 0;
+}
+
+#else
+
+static inline bool step_quickly(struct inside *in, struct bytes text, size_t *at)
+{
+    (void)in, (void)text, (void)at;
+    return false;
+}
+
+#endif
+
+/* What begins with a bracket; bytes that are no JSON at all end with the text. */
 static size_t container_skip(struct bytes text, size_t at)
 {
-    unsigned depth = 0;
+    struct inside in = {.depth = 1};
 
-    for (size_t i = at; i < text.n;) {
-        char c = text.p[i];
+    at++;
+    while (at < text.n) {
+        size_t stop = text.n - at >= BLOCK ? at + BLOCK : text.n;
 
-        if (c == '"') {
-            i = string_skip(text, i);
+        if (step_quickly(&in, text, &at)) {
+            if (in.depth == 0)
+                return at;
             continue;
         }
-        i++;
-        if (c == '{' || c == '[')
-            depth++;
-        else if ((c == '}' || c == ']') && --depth == 0)
-            return i;
+        while (at < stop)
+            if (step(&in, text, &at))
+                return at;
     }
     return text.n;
 }

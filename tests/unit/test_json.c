@@ -700,6 +700,37 @@ static void json_skip__finds_the_end_of_each_value(void **state)
     }
 }
 
+/* Random documents, so large that blocks of them are skipped at once; what is behind them is other JSON. */
+static void json_skip__takes_large_documents(void **state)
+{
+    uint64_t seed = random_seed();
+    struct random r = {seed};
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        struct buf text = BUF_INIT, compact = BUF_INIT;
+        size_t n;
+
+        buf_add_char(&text, '[');
+        random_document(&r, &text);
+        for (unsigned k = random_below(&r, 8); k > 0; k--) {
+            buf_add_char(&text, ',');
+            random_document(&r, &text);
+        }
+        buf_add_char(&text, ']');
+        assert_int_equal(json_compact(buf_bytes(&text), &compact, NULL), 0);
+        n = compact.n;
+        buf_add_str(&compact,
+                    ",[\"}]\\\\\"],[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[");
+        if (json_skip(buf_bytes(&compact), 0) != n)
+            fail_msg("seed %llu: %zu instead of %zu in %.*s", (unsigned long long)seed,
+                     json_skip(buf_bytes(&compact), 0), n, (int)n, compact.p);
+        assert_true(json_skip((struct bytes){compact.p, n / 2}, 0) <= n / 2);
+        buf_done(&text);
+        buf_done(&compact);
+    }
+}
+
 static void json_string__resolves_escapes(void **state)
 {
     static const struct {
@@ -750,6 +781,7 @@ int main(void)
         cmocka_unit_test(json__agrees_with_jansson),
         cmocka_unit_test(json_compact__wants_one_value_and_nothing_else),
         cmocka_unit_test(json_skip__finds_the_end_of_each_value),
+        cmocka_unit_test(json_skip__takes_large_documents),
         cmocka_unit_test(json_string__resolves_escapes),
     };
 
