@@ -131,43 +131,68 @@ static enum flow one_if(struct evaluation *e, const struct node *node, const str
     return branch != NULL ? one(e, branch, in, ret) : FLOW_NOTHING;
 }
 
-/* any and all: the condition on each output of the generator, until one decides. */
+#define OUTER(type, member, sink)                                                                  \
+    ((struct type *)((char *)(uintptr_t)(sink)-offsetof(struct type, member)))
+
+/*
+ * any and all, as jq 1.6 defines them: they ask their generator once more after they know enough, and a condition with
+ * several outputs counts several times.  `holds` is the state of its foreach.
+ */
 struct quest {
     struct sink from_generator, from_condition;
     const struct node *node;
-    bool decided;
+    bool holds;
+    size_t decisive;
 };
-
-#define OUTER(type, member, sink)                                                                  \
-    ((struct type *)((char *)(uintptr_t)(sink)-offsetof(struct type, member)))
 
 static enum flow decide(struct evaluation *e, const struct sink *sink, const struct val *value)
 {
     struct quest *quest = OUTER(quest, from_condition, sink);
 
     (void)e;
-    if (val_true(value) != (quest->node->kind == NODE_ANY))
-        return FLOW_OK;
-    quest->decided = true;
-    return FLOW_BREAK;
+    quest->holds = val_true(value);
+    quest->decisive += quest->holds == (quest->node->kind == NODE_ANY);
+    return FLOW_OK;
 }
 
 static enum flow ask(struct evaluation *e, const struct sink *sink, const struct val *value)
 {
     struct quest *quest = OUTER(quest, from_generator, sink);
 
+    if (quest->holds == (quest->node->kind == NODE_ANY))
+        return FLOW_BREAK;
+    quest->holds = false; /* and stays so where the condition has no output */
     return all(e, quest->node->args[1], value, &quest->from_condition);
 }
 
 static enum flow one_quest(struct evaluation *e, const struct node *node, const struct val *in,
                            struct val *ret)
 {
-    struct quest quest = {{ask}, {decide}, node, false};
+    bool any = node->kind == NODE_ANY;
+    struct quest quest = {{ask}, {decide}, node, !any, 0};
     enum flow flow = all(e, node->args[0], in, &quest.from_generator);
 
     if (flow != FLOW_OK && flow != FLOW_BREAK)
         return flow;
-    *ret = val_bool(quest.decided == (node->kind == NODE_ANY));
+    *ret = val_bool(quest.decisive == any);
+    return FLOW_OK;
+}
+
+static enum flow end_at_true(struct evaluation *e, const struct sink *sink, const struct val *value)
+{
+    (void)e, (void)sink;
+    return val_true(value) ? FLOW_BREAK : FLOW_OK;
+}
+
+static enum flow one_some(struct evaluation *e, const struct node *node, const struct val *in,
+                          struct val *ret)
+{
+    const struct sink sink = {end_at_true};
+    enum flow flow = all(e, node->args[0], in, &sink);
+
+    if (flow != FLOW_OK && flow != FLOW_BREAK)
+        return flow;
+    *ret = val_bool(flow == FLOW_BREAK);
     return FLOW_OK;
 }
 
@@ -197,6 +222,8 @@ static enum flow one(struct evaluation *e, const struct node *node, const struct
     case NODE_ANY:
     case NODE_ALL:
         return one_quest(e, node, in, ret);
+    case NODE_SOME:
+        return one_some(e, node, in, ret);
     case NODE_EACH:
     case NODE_COMMA:
         break; /* not single */
@@ -396,6 +423,7 @@ static enum flow all(struct evaluation *e, const struct node *node, const struct
     case NODE_PATH:
     case NODE_ANY:
     case NODE_ALL:
+    case NODE_SOME:
         break; /* single */
     }
     return FLOW_STOP;

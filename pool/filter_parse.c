@@ -337,18 +337,15 @@ static struct node *parse_any(struct parse *p, enum node_kind kind, bool argumen
     return !arguments || take_sign(p, ")") ? node_of(p, kind, NULL, args, 2) : NULL;
 }
 
-/* IN(s) is any(s == .; .), IN(src; s) is any(src == s; .) */
+/* IN(s): is an output of . == s true? */
 static struct node *parse_in(struct parse *p)
 {
-    struct node *a = parse_pipe(p), *b = NULL, *args[2];
+    struct node *of = parse_pipe(p), *equal;
 
-    if (a != NULL)
-        b = take_sign(p, ";") ? parse_pipe(p) : node_here(p);
-    if (a == NULL || b == NULL || !take_sign(p, ")"))
+    if (of == NULL || !take_sign(p, ")"))
         return NULL;
-    args[0] = node_apply(p, call_comparison(BYTES("==")), a, b);
-    args[1] = node_new(p, NODE_INPUT);
-    return node_of(p, NODE_ANY, NULL, args, 2);
+    equal = node_apply(p, call_comparison(BYTES("==")), node_here(p), of);
+    return node_of(p, NODE_SOME, NULL, &equal, 1);
 }
 
 /* select(f) is if f then . else empty end */
@@ -772,7 +769,8 @@ static bool mark(struct node *node, unsigned depth, unsigned *several)
         single &= below[i]->single;
         node->envelope &= below[i]->envelope;
     }
-    node->single = single || node->kind == NODE_ANY || node->kind == NODE_ALL;
+    node->single =
+        single || node->kind == NODE_ANY || node->kind == NODE_ALL || node->kind == NODE_SOME;
     if (!single) /* the stages of a pipe wait for each other, those of a list take turns */
         *several += node->list != NULL && node->kind != NODE_COMMA ? (unsigned)node->n : 1;
     return *several <= SEVERAL_MAX;

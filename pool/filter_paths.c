@@ -43,6 +43,12 @@ static void forget_below(struct paths *paths, int path)
     }
 }
 
+/* As bytes_equal(); most keys differ in their first byte, which saves a call. */
+static inline bool same_key(struct bytes a, struct bytes b)
+{
+    return a.n == b.n && (a.n == 0 || (a.p[0] == b.p[0] && memcmp(a.p, b.p, a.n) == 0));
+}
+
 /* The path below `parent` that this key names; the key as it stands between its quotes. */
 static int child_named(const struct program *program, int parent, struct bytes key, bool escaped)
 {
@@ -50,7 +56,7 @@ static int child_named(const struct program *program, int parent, struct bytes k
         struct bytes name = program->paths[i].key;
 
         if (escaped ? json_string_equal((struct bytes){key.p - 1, key.n + 2}, name)
-                    : bytes_equal(key, name))
+                    : same_key(key, name))
             return i;
     }
     return PATH_NONE;

@@ -33,9 +33,10 @@ enum node_kind {
     NODE_AND,   /* list */
     NODE_OR,    /* list */
     NODE_ELSE,  /* args[0] // args[1] */
-    NODE_IF, /* if args[0] then args[1] else args[2] end; args[2] NULL: nothing */
-    NODE_ANY, /* any(args[0]; args[1]) */
-    NODE_ALL, /* all(args[0]; args[1]) */
+    NODE_IF,    /* if args[0] then args[1] else args[2] end; args[2] NULL: nothing */
+    NODE_ANY,   /* any(args[0]; args[1]) */
+    NODE_ALL,   /* all(args[0]; args[1]) */
+    NODE_SOME,  /* is an output of args[0] true?  No further than to the first */
 };
 
 struct node {
