@@ -4,6 +4,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import struct
 import subprocess
 import termios
@@ -81,10 +82,11 @@ class Completion(harness.Case):
         """
     SHELLS = {"bash": (["bash", "--norc", "--noprofile", "-i"], BASH), "zsh": (["zsh", "-f", "-i"], ZSH)}
 
-    def typed(self, shell, line):
-        """The line after its last word was completed on a terminal."""
+    def typed(self, shell, line, load=None):
+        """The line after its last word was completed on a terminal.  load: commands in place of reading the script."""
         argv, setup = self.SHELLS[shell]
-        rc = self.write_file("rc", setup % {"dir": self.dir} + "source %s; echo ready\n" % self.scripts[shell])
+        load = load or "source " + self.scripts[shell]
+        rc = self.write_file("rc", setup % {"dir": self.dir} + load + "; echo ready\n")
         pid, master = pty.fork()
         if pid == 0:
             os.chdir(self.path("work"))
@@ -221,6 +223,23 @@ class Completion(harness.Case):
     def test_pls(self):
         for shell in "bash", "zsh":
             self.assertEqual(self.typed(shell, "pls follow ba"), "pls follow bar ")
+
+    # As an installation has them, and as the help says.
+
+    def test_loaded_by_the_shell_itself(self):
+        for name, shell in (("functions/_plasmite", "zsh"), ("completions/plasmite.fish", "fish"), ("completions/pls.fish", "fish")):
+            os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+            shutil.copy(self.scripts[shell], self.path(name))
+        load = "fpath=(%s $fpath); compinit -u -D" % self.path("functions")
+        for program in "plasmite", "pls":
+            self.assertEqual(self.typed("zsh", program + " follow ba", load), program + " follow bar ")
+            script = "set fish_complete_path %s; complete -C '%s follow b'" % (self.path("completions"), program)
+            self.assertEqual(self.run_shell("fish", "--no-config", "-c", script), "bar\n")
+
+    def test_evaluated_from_the_program(self):
+        for shell in "bash", "zsh":
+            self.assertEqual(self.typed(shell, "plasmite follow ba", 'eval "$(plasmite completion %s)"' % shell), "plasmite follow bar ")
+        self.assertEqual(self.run_shell("fish", "--no-config", "-c", "plasmite completion fish | source; complete -C 'pls follow b'"), "bar\n")
 
     # The command itself.
 
