@@ -11,14 +11,32 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
-static volatile sig_atomic_t target;  /* the process that signals go to; 0: none */
+static volatile sig_atomic_t
+    target; /* the process that signals go to; 0: none yet, -1: it is gone */
 static volatile sig_atomic_t waiting; /* a signal that came before there was one */
+static volatile sig_atomic_t late;    /* signals that came after its end */
 static int nudge_fd = -1;             /* set by forward_signals(), then constant */
 
 /* The terminal signals a whole process group: then the child has it already. */
 static bool child_has_it(const siginfo_t *info, pid_t child)
 {
     return info->si_code == SI_KERNEL && getpgid(child) == getpgrp();
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
+/* What is left to do may take for ever, with a stopped reader or writer: the second signal ends it. */
+static void after_the_end(int number)
+{
+    if (late++ > 0) {
+        signal(number, SIG_DFL);
+        (void)raise(number); /* cannot fail; comes when this handler returns */
+    }
 }
 
 static void forward(int number, siginfo_t *info, void *context)
@@ -30,8 +48,10 @@ static void forward(int number, siginfo_t *info, void *context)
     (void)context;
     if (target == 0)
         waiting = number;
+    else if (target < 0 || has_ended(target))
+        after_the_end(number);
     else if (!child_has_it(info, target))
-        (void)kill(target, number); /* a child that has ended is still there: see child_wait() */
+        (void)kill(target, number); /* its number is its own until child_wait() */
     done = write(nudge_fd, &one, sizeof one);
     (void)done; /* a full counter is readable already */
     errno = saved;
@@ -137,10 +157,7 @@ void child_nudged(void)
 
 bool child_has_ended(const struct child *child)
 {
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-           info.si_pid != 0;
+    return has_ended(child->pid);
 }
 
 int child_wait(struct child *child)
@@ -154,7 +171,7 @@ int child_wait(struct child *child)
     /* Its number stays its own until it is waited for, so a signal never meets a stranger. */
     while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         continue;
-    target = 0;
+    target = -1;
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         continue;
     return status;

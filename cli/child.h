@@ -9,6 +9,8 @@
  * Those from the terminal reach it as well by the kernel's hand, and are not repeated: many programs take a second
  * Ctrl-C for impatience.  What was ignored from the start stays so, for both.
  *
+ * When it has ended, the first such signal only shows in child_nudged_fd(), and the second ends this program.
+ *
  * One child at a time; one thread.
  */
 #ifndef CLI_CHILD_H

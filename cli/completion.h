@@ -29,7 +29,7 @@ void completion_script(const char *script, const struct command_spec *program,
                        void (*add_table)(const struct command_spec *program, struct buf *out),
                        struct buf *out);
 
-/* The tables of options that may stand with a command: its own, the program's, and those that need no row.  How many. */
+/* The tables of options that may stand with a command: its own, the program's, those without a row.  How many. */
 #define COMPLETION_TABLES_MAX 3
 size_t completion_tables(const struct command_spec *program, const struct command_spec *command,
                          const struct option_spec *ret[COMPLETION_TABLES_MAX]);

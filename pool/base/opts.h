@@ -51,7 +51,7 @@ enum option_flags {
     OPT_OPTIONAL = 1 << 1, /* an argument that may be missing */
     OPT_PATH = 1 << 2,     /* a file name: any bytes, but not none */
     OPT_AGAIN = 1 << 3,    /* may be given twice when both are equal */
-    OPT_BEHIND = 1 << 4,   /* an argument that takes all words behind `--`, any bytes, and no other */
+    OPT_BEHIND = 1 << 4, /* an argument that takes all words behind `--`, and no other; any bytes */
 };
 
 struct option_spec {

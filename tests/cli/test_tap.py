@@ -301,6 +301,31 @@ class Tap(harness.Case):
         except FileNotFoundError:
             return "gone"
 
+    def test_stopped_reader_of_the_output__is_waited_for_until_the_second_signal(self):
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        tap = subprocess.Popen(self.argv("tap", "demo", "--create", "--", "sh", "-c", "head -c 130000 /dev/zero; echo $$ > %s" % self.path("pid")),
+                               stdout=theirs, stderr=subprocess.PIPE, env=self.env)
+        os.close(theirs)
+        self.addCleanup(tap.stderr.close)
+        self.addCleanup(tap.wait)
+        self.addCleanup(tap.kill)
+        harness.wait_until(lambda: os.path.exists(self.path("pid")) and os.path.getsize(self.path("pid")), "the command has written all")
+        with open(self.path("pid")) as file:
+            child = int(file.read())
+        harness.wait_until(lambda: self.state(child) == "Z", "the command has ended")
+        harness.wait_until(lambda: harness.is_asleep(tap.pid), "tap waits for its reader")
+        tap.send_signal(signal.SIGTERM)
+        harness.wait_until(lambda: harness.is_asleep(tap.pid) and not self.pending(tap.pid), "the first was taken")
+        self.assertIsNone(tap.poll())
+        tap.send_signal(signal.SIGTERM)
+        self.assertEqual(tap.wait(harness.LIMIT), -signal.SIGTERM)
+
+    @staticmethod
+    def pending(pid):
+        with open("/proc/%d/status" % pid) as file:
+            return any(int(line.split()[1], 16) for line in file if line.startswith(("SigPnd", "ShdPnd")))
+
     def test_child_that_closes_its_output__is_waited_for(self):
         tap = self.start_tap("echo up; exec >&- 2>&-; read x; exit 9")
         self.assertEqual(tap.line(), "up")
