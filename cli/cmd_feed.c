@@ -197,27 +197,6 @@ static int open_pool(struct feed *f, struct pool **ret)
     return target_open(f->cli, f->o->pool, POOL_READ_WRITE, &creation, ret);
 }
 
-static int parse_durability(struct feed *f, enum append_flags *ret)
-{
-    const char *text = f->o->durability;
-    size_t n;
-
-    if (text == NULL)
-        return 0;
-    text += strspn(text, " \t\r\n");
-    n = strcspn(text, " \t\r\n");
-    if (text[n + strspn(text + n, " \t\r\n")] == '\0') {
-        if (bytes_equal((struct bytes){text, n}, BYTES("fast")))
-            return 0;
-        if (bytes_equal((struct bytes){text, n}, BYTES("flush"))) {
-            *ret = APPEND_FLUSH;
-            return 0;
-        }
-    }
-    fail(&f->cli->error, PLSM_ERROR_USAGE, "invalid durability");
-    return fail_hint(&f->cli->error, "Use fast or flush.");
-}
-
 static int parse_retry(struct feed *f, struct ingest *ingest)
 {
     const struct feed_options *o = f->o;
@@ -290,7 +269,8 @@ static int run(const void *values, void *program)
                             .notice = before_notice,
                             .user = &f};
 
-    if (parse_retry(&f, &ingest) < 0 || parse_durability(&f, &ingest.flags) < 0 ||
+    if (parse_retry(&f, &ingest) < 0 ||
+        target_parse_durability(f.cli, f.o->durability, &ingest.flags) < 0 ||
         parse_format(&f, &ingest) < 0 || open_pool(&f, &pool) < 0)
         return -1;
     ingest.pool = pool;

@@ -26,27 +26,15 @@ static int print_message(struct cli *cli, const struct message *message)
     return cli_print(cli, &text);
 }
 
-/* A command about the same pool, for the shell. */
-static void add_command(const struct cli *cli, const char *words, const char *pool, struct buf *out)
-{
-    buf_printf(out, "`plasmite %s", words);
-    if (cli->options.dir != NULL) {
-        buf_add_str(out, " --dir ");
-        buf_add_shell_word(out, cli->options.dir);
-    }
-    buf_add_str(out, pool[0] == '-' ? " -- " : " ");
-    buf_add_shell_word(out, pool);
-    buf_add_char(out, '`');
-}
-
 static int not_there(struct cli *cli, const char *pool)
 {
     auto_buf struct buf hint = BUF_INIT;
 
-    add_command(cli, "pool info", pool, &hint);
-    buf_add_str(&hint, " shows which messages there are, ");
-    add_command(cli, "follow --tail 10", pool, &hint);
-    buf_add_str(&hint, " the newest.");
+    buf_add_char(&hint, '`');
+    cli_add_command(cli, "pool info", pool, &hint);
+    buf_add_str(&hint, "` shows which messages there are, `");
+    cli_add_command(cli, "follow --tail 10", pool, &hint);
+    buf_add_str(&hint, "` the newest.");
     if (buf_str(&hint) == NULL || hint.n >= sizeof cli->error.hint)
         return fail_hint(&cli->error, "`plasmite pool info` shows which messages there are.");
     return fail_hint(&cli->error, "%s", hint.p);
