@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define READ_BYTES (256 * 1024)
-#define READ_FAILED "failed to read input"
+#define READ_FAILED "failed to read stdin" /* scripts know it, for files too */
 #define RS '\x1e'
 
 const char *const input_format_names[] = {"auto", "jsonl", "json", "seq", "jq", NULL};
@@ -53,7 +53,6 @@ struct reader {
     const struct format *format;
     bool skip;
     bool undecided; /* auto: nothing but blanks so far */
-    bool seen_any;  /* a byte that is not blank, which is where a byte order mark would be */
 
     const char *piece; /* the bytes at hand */
     size_t piece_n;
@@ -370,7 +369,6 @@ static void set_format(struct reader *r, enum input_format format)
     enum intake_framing framing = formats[format].framing;
 
     r->format = &formats[format];
-    r->undecided = format == INPUT_AUTO && !r->seen_any;
     /* With an end byte, or one value, it is known where an error ends. */
     if (r->skip && !(framing & INTAKE_ONE))
         framing |= INTAKE_RECORDS;
@@ -393,7 +391,7 @@ static bool decide(struct reader *r, const char *p, size_t n, bool is_all)
         if (n >= len)
             format = INPUT_EVENTS;
     }
-    r->seen_any = true;
+    r->undecided = false;
     set_format(r, format);
     return true;
 }
@@ -436,24 +434,30 @@ static int take_end(struct reader *r, struct error *err)
 
 /* ---- the descriptor ---- */
 
-/* The next piece; says so first when there is nothing to read yet. */
-static ssize_t read_piece(struct reader *r, int fd, char *space, size_t n, struct error *err)
+/* Waits for something to read; says so first when there is nothing yet. */
+static int wait_for_more(struct reader *r, int fd, struct error *err)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
+    int patience_ms = 0;
+
+    while (poll(&ready, 1, patience_ms) == 0) {
+        if (r->handler->idle(r->handler->user, err) < 0)
+            return -1;
+        patience_ms = r->handler->idle_ms;
+    }
+    return 0;
+}
+
+static ssize_t read_piece(struct reader *r, int fd, char *space, size_t n, struct error *err)
+{
     ssize_t got;
 
-    for (;;) {
-        if (poll(&ready, 1, 0) == 0)
-            do
-                if (r->handler->idle(r->handler->user, err) < 0)
-                    return -1;
-            while (poll(&ready, 1, r->handler->idle_ms) == 0);
+    do {
+        if (wait_for_more(r, fd, err) < 0)
+            return -1;
         got = read(fd, space, n);
-        if (got >= 0)
-            return got;
-        if (errno != EINTR && errno != EAGAIN)
-            return fail_os(err, PLSM_ERROR_IO, errno, READ_FAILED);
-    }
+    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
+    return got >= 0 ? got : fail_os(err, PLSM_ERROR_IO, errno, READ_FAILED);
 }
 
 static int read_all(struct reader *r, int fd, char *space, struct error *err)
@@ -479,7 +483,11 @@ static int read_all(struct reader *r, int fd, char *space, struct error *err)
 int input_read(int fd, struct intake *in, enum input_format format, bool skip,
                const struct input_handler *handler, struct input_counts *counts, struct error *err)
 {
-    struct reader r = {.in = in, .handler = handler, .counts = counts, .skip = skip};
+    struct reader r = {.in = in,
+                       .handler = handler,
+                       .counts = counts,
+                       .skip = skip,
+                       .undecided = format == INPUT_AUTO};
     auto_free char *space = malloc(READ_BYTES);
     int rc;
 

@@ -83,7 +83,9 @@ class Feed(harness.Case):
         error = self.refused("Io", "feed", "demo", "-f", self.path("none"))
         self.assertEqual((error["message"], error["path"]), ("failed to read data file", self.path("none")))
         self.assertEqual(error["causes"], ["No such file or directory (os error 2)"])
-        self.refused("Io", "feed", "demo", "-f", self.dir)
+        error = self.refused("Io", "feed", "demo", "-f", self.dir)
+        self.assertEqual((error["message"], error["path"]), ("failed to read stdin", self.dir))
+        self.assertEqual(error["causes"], ["Is a directory (os error 21)"])
 
     def test_stop__stores_what_came_before_and_says_where(self):
         result = self.run_pls("feed", "demo", stdin='{"x":1}\nnot-json\n{"x":2}\n')
