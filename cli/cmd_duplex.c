@@ -114,7 +114,7 @@ static ssize_t read_terminal(char *space, struct error *err)
         if (errno == EAGAIN) /* somebody made the shared descriptor non-blocking */
             poll(&ready, 1, -1);
         else if (errno != EINTR)
-            return fail_os(err, PLSM_ERROR_IO, errno, "failed to read input");
+            return fail_os(err, PLSM_ERROR_IO, errno, "failed to read stdin");
     }
     return n;
 }
