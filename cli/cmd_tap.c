@@ -37,7 +37,8 @@ static const struct option_spec options[] = {
     OPT(0, "mode", mode, "OCTAL", "permissions of a pool that is made (default 600)"),
     OPT(0, "tag", tags, "TAG", "tag for every line; may be repeated"),
     OPT('q', "quiet", quiet, NULL, "do not print what the command prints"),
-    OPT(0, "durability", durability, "MODE", "fast, or flush: every line is on disk at once"),
+    OPT(0, "durability", durability, "fast|flush",
+        "fast (the default), or every line on disk at once"),
     OPT_END,
 };
 

@@ -27,20 +27,28 @@ static const struct {
     {"COMMAND...",   "command"  },
 };
 
+static const char *kind_of(const char *word)
+{
+    for (size_t i = 0; word != NULL && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].word, word) == 0)
+            return kinds[i].kind;
+    return COMPLETION_UNKNOWN;
+}
+
 void completion_add_kind(const struct option_spec *row, struct buf *out)
 {
     const char *word = row->flags & OPT_ARGUMENT ? row->name : row->value;
 
-    for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++)
-        buf_printf(out, "%s%s", i == 0 ? "choice:" : ",", row->choices[i]);
-    if (row->choices != NULL)
-        return;
-    for (size_t i = 0; word != NULL && i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(kinds[i].word, word) == 0) {
-            buf_add_str(out, kinds[i].kind);
-            return;
-        }
-    buf_add_str(out, COMPLETION_UNKNOWN);
+    if (row->choices != NULL) {
+        for (size_t i = 0; row->choices[i] != NULL; i++)
+            buf_printf(out, "%s%s", i == 0 ? "choice:" : ",", row->choices[i]);
+    } else if (word != NULL && strchr(word, '|') != NULL) { /* fast|flush */
+        buf_add_str(out, "choice:");
+        for (; *word != '\0'; word++)
+            buf_add_char(out, *word == '|' ? ',' : *word);
+    } else {
+        buf_add_str(out, kind_of(word));
+    }
 }
 
 void completion_add_arguments(const struct command_spec *command, struct buf *out)

@@ -3,6 +3,7 @@
 #include "completion_script_fish.h" /* made from completion/plasmite.fish */
 
 #define NO_FILES " -f"
+#define CHOICE "choice:"
 
 static void add_quoted(const char *text, struct buf *out)
 {
@@ -16,6 +17,16 @@ static void add_quoted(const char *text, struct buf *out)
 }
 
 /* What completes a value or an argument of the kind. */
+static const struct {
+    const char *kind, *source;
+} sources[] = {
+    {"file",             " -F"                                                     },
+    {"directory",        " -f -a '(__fish_complete_directories (commandline -ct))'"},
+    {"pool",             " -f -a '(__plasmite_pools)'"                             },
+    {"command",          " -f -a '--'"                                             },
+    {COMPLETION_UNKNOWN, NO_FILES                                                  },
+};
+
 static void add_source(const struct option_spec *row, struct buf *out)
 {
     auto_buf struct buf kind = BUF_INIT;
@@ -23,22 +34,19 @@ static void add_source(const struct option_spec *row, struct buf *out)
 
     completion_add_kind(row, &kind);
     text = buf_str(&kind);
-    if (text == NULL)
+    for (size_t i = 0; text != NULL && i < sizeof sources / sizeof sources[0]; i++)
+        if (strcmp(sources[i].kind, text) == 0) {
+            buf_add_str(out, sources[i].source);
+            return;
+        }
+    if (text == NULL || strncmp(text, CHOICE, strlen(CHOICE)) != 0) {
         out->failed = true;
-    else if (strcmp(text, "file") == 0)
-        buf_add_str(out, " -F");
-    else if (strcmp(text, "directory") == 0)
-        buf_add_str(out, " -f -a '(__fish_complete_directories (commandline -ct))'");
-    else if (strcmp(text, "pool") == 0)
-        buf_add_str(out, " -f -a '(__plasmite_pools)'");
-    else if (strcmp(text, "command") == 0)
-        buf_add_str(out, " -f -a '--'");
-    else
-        buf_add_str(out, NO_FILES);
-    for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++)
-        buf_printf(out, "%s%s", i == 0 ? " -a '" : " ", row->choices[i]);
-    if (row->choices != NULL)
-        buf_add_char(out, '\'');
+        return;
+    }
+    buf_add_str(out, " -f -a '");
+    for (text += strlen(CHOICE); *text != '\0'; text++)
+        buf_add_char(out, *text == ',' ? ' ' : *text);
+    buf_add_char(out, '\'');
 }
 
 /* condition: when the options may stand, quoted; empty: always */

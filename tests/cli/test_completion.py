@@ -168,6 +168,7 @@ class Completion(harness.Case):
         self.check("plasmite --color a", ["always", "auto"])
         self.check("plasmite follow --format j", ["json", "jsonl"])
         self.check("plasmite feed -e ", ["skip", "stop"])
+        self.check("plasmite tap demo --durability f", ["fast", "flush"])
         self.check("plasmite --color=a", ["always", "auto"], shells=("bash", "zsh"))
         self.check("plasmite --color=a", ["--color=always", "--color=auto"], shells=("fish",))
 

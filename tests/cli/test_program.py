@@ -66,7 +66,7 @@ class Program(harness.Case):
             self.assertNotIn("\n\n\n", page, command)
             # Sentences about commands begin with a capital, words about arguments and options do not.
             self.assertRegex(page, r"\A[A-Z]")
-            for row in re.findall(r"(?m)^  (?: {4}|-., )--[a-z-]+(?: [A-Z]+)?  +(.*)", page):
+            for row in re.findall(r"(?m)^  (?: {4}|-., )--[a-z-]+(?: [A-Z]+| [a-z|]+)?  +(.*)", page):
                 self.assertRegex(row, r"^[^A-Z]", command)
             if command:
                 for row in re.findall(r"(?m)^  ([a-z]+) {2,}(.*)", page.split("Commands:")[1].split("\n\n")[0] if "Commands:" in page else ""):
@@ -77,7 +77,7 @@ class Program(harness.Case):
                 self.assertIn("  -h, --help ", page)
             # The columns of a list line up.
             for part in page.split("\n\n"):
-                starts = {len(m.group(0)) for m in re.finditer(r"(?m)^  (?: {4}|-., )--\S+(?: [A-Z]+)? {2,}", part)}
+                starts = {len(m.group(0)) for m in re.finditer(r"(?m)^  (?: {4}|-., )--\S+(?: [A-Z]+| [a-z|]+)? {2,}", part)}
                 self.assertLessEqual(len(starts), 1, (command, part))
 
     def test_help__is_enough_to_begin(self):
