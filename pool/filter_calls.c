@@ -38,7 +38,7 @@ static enum flow element(const struct val *of, double index, struct val *ret)
         return give(ret, val_null());
     if (of->kind != VAL_ARRAY)
         return FLOW_ERROR;
-    if (index != floor(index) || fabs(index) > INT_MAX)
+    if (!(fabs(index) <= INT_MAX) || index != (double)(int64_t)index)
         return give(ret, val_null());
     return give(ret, val_element(of, (int64_t)index));
 }
@@ -344,8 +344,8 @@ static enum flow has(struct work *work, const struct val *in, const struct val *
     }
     if (in->kind != VAL_ARRAY || key->kind != VAL_NUMBER)
         return FLOW_ERROR;
-    index = trunc(val_double(key));
-    return give(ret, val_bool(index >= 0 && index < (double)val_length(work, in)));
+    index = val_double(key);
+    return give(ret, val_bool(index > -1 && index < (double)val_length(work, in)));
 }
 
 APPLY(apply_has)

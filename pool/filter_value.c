@@ -142,11 +142,31 @@ static int compare_integers(const struct integer *a, const struct integer *b)
     return a->minus ? -by_size : by_size;
 }
 
+/* Nearly all numbers are whole and fit 64 bits. */
+static inline bool small_integer(const struct val *v, int64_t *ret)
+{
+    bool minus = v->text.n > 0 && v->text.p[0] == '-';
+    int64_t n = 0;
+
+    if (v->computed || v->text.n == 0 || v->text.n > 18)
+        return false;
+    for (size_t i = minus; i < v->text.n; i++) {
+        if (!is_digit(v->text.p[i]))
+            return false;
+        n = n * 10 + (v->text.p[i] - '0');
+    }
+    *ret = minus ? -n : n;
+    return true;
+}
+
 static int compare_numbers(const struct val *a, const struct val *b)
 {
     struct integer ia, ib;
+    int64_t small_a, small_b;
     double x, y;
 
+    if (small_integer(a, &small_a) && small_integer(b, &small_b))
+        return small_a < small_b ? -1 : small_a > small_b;
     if (integer_of(a, &ia) && integer_of(b, &ib))
         return compare_integers(&ia, &ib);
     x = val_double(a);

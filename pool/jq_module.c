@@ -1,5 +1,7 @@
 #include "jq_module.h"
 
+#include "jq_watch.h"
+
 #include <jq.h>
 #include <limits.h>
 #include <oniguruma.h>
@@ -12,6 +14,10 @@
 
 /* Steps that one regular expression may take on one text; Oniguruma's own limit lets it run for minutes. */
 #define REGEX_RETRIES_MAX 1000000
+
+/* Time for one message.  Reading it takes jq 20 to 40 ns a byte. */
+#define LIMIT_NS 5000000000
+#define LIMIT_NS_PER_BYTE 200
 
 struct jq_program {
     jq_state *jq;
@@ -114,22 +120,58 @@ static void home_show(struct home *home)
     free(home->without);
 }
 
-/* The lowest integer % -1 is more than the processor can divide, and kills the process.  What % calls is _mod. */
+/*
+ * What of jq 1.6 ends or hangs the process, done otherwise, and only where its name occurs.  Operators are calls, too: `%` is
+ * _mod, and the lowest integer % -1 is more than the processor can divide.  An empty string is looked for without end.
+ * A number that is no time is printed as one, although taking it apart has failed.
+ */
 static const char safe_mod[] = "def _plasmite_mod(a; b): a % b;"
                                "def _mod(a; b): _plasmite_mod(a; b | if type == \"number\" and . > "
                                "-2 and . <= -1 then 1 else . end);";
 
-static char *with_safe_mod(const char *expression)
-{
-    char *text;
+static const char safe_indices[] = "def _plasmite_indices($i): indices($i);"
+                                   "def indices($i): if type == \"string\" and $i == \"\" then "
+                                   "null else _plasmite_indices($i) end;"
+                                   "def index($i): indices($i) | .[0];"
+                                   "def rindex($i): indices($i) | .[-1:][0];";
 
-    if (strchr(expression, '%') == NULL)
-        return strdup(expression);
-    text = malloc(sizeof safe_mod + strlen(expression));
-    if (text != NULL) {
-        memcpy(text, safe_mod, sizeof safe_mod - 1);
-        strcpy(text + sizeof safe_mod - 1, expression);
-    }
+static const char safe_strftime[] =
+    "def _plasmite_strftime(f): strftime(f);"
+    "def strftime(f): if type == \"number\" then gmtime else . end | _plasmite_strftime(f);"
+    "def _plasmite_strflocaltime(f): strflocaltime(f);"
+    "def strflocaltime(f): if type == \"number\" then localtime else . end | "
+    "_plasmite_strflocaltime(f);";
+
+static const char safe_todate[] =
+    "def _plasmite_todate: todate;"
+    "def todate: if type == \"number\" then gmtime else . end | _plasmite_todate;"
+    "def todateiso8601: todate;"
+    "def date: todate;";
+
+static const struct {
+    const char *occurs, *instead;
+} cures[] = {
+    {"%",    safe_mod     },
+    {"ind",  safe_indices },
+    {"strf", safe_strftime},
+    {"date", safe_todate  },
+};
+
+static char *with_cures(const char *expression)
+{
+    size_t n = strlen(expression) + 1;
+    char *text, *end;
+
+    for (size_t i = 0; i < sizeof cures / sizeof *cures; i++)
+        n += strlen(cures[i].instead);
+    text = malloc(n);
+    if (text == NULL)
+        return NULL;
+    end = text;
+    for (size_t i = 0; i < sizeof cures / sizeof *cures; i++)
+        if (strstr(expression, cures[i].occurs) != NULL)
+            end = stpcpy(end, cures[i].instead);
+    strcpy(end, expression);
     return text;
 }
 
@@ -174,7 +216,7 @@ static struct jq_program *compile(const char *expression, char *why, size_t why_
 {
     static pthread_once_t limited = PTHREAD_ONCE_INIT;
     struct jq_program *program = calloc(1, sizeof *program);
-    char *text = with_safe_mod(expression);
+    char *text = with_cures(expression);
     bool compiled = false;
 
     pthread_once(&limited, limit_regexes);
@@ -234,9 +276,11 @@ static enum jq_outcome match(struct jq_program *program, const char *json, size_
                              size_t odd_size)
 {
     volatile enum jq_outcome outcome = JQ_FAILED;
+    struct watched watched;
 
     if (program->dead || n > INT_MAX)
         return JQ_FAILED;
+    watch_begin(&watched, program->jq, LIMIT_NS + n * LIMIT_NS_PER_BYTE);
     leaks_hide();
     if (setjmp(program->no_memory) == 0) {
         jv_nomem_handler(no_memory, program);
@@ -245,7 +289,8 @@ static enum jq_outcome match(struct jq_program *program, const char *json, size_
         program->dead = true;
     }
     leaks_show();
-    return outcome;
+    watch_end(&watched);
+    return watched.late ? JQ_LATE : outcome;
 }
 
 __attribute__((visibility("default"))) extern const struct jq_module plasmite_jq_module;

@@ -27,6 +27,7 @@ ROOM = 3 * GIB  # two rings of 1 GiB and the rest
 TIMEOUT = 600  # seconds for one lane: far more than any takes
 NOT_HERE = 77
 FEED_LINE_BYTES = 97
+FILTERS = {"tag": "a tag", "equal": "a number", "logic": "and, or", "string": "startswith", "regex": "test", "fallback": "libjq"}
 PLACES = {"same": "same CPU", "apart": "different CPUs"}
 
 
@@ -134,6 +135,9 @@ class Bench:
 
     def gate(self, form, n, size):
         return self.rounds_of("bench_gate", form, self.rounds, self.count(n), size)
+
+    def filter(self, lane, beside, n, size):
+        return self.rounds_of("bench_filter", lane, beside, self.rounds, self.count(n), size)
 
     def append(self, way, n, size):
         return self.rounds_of("bench_append", way, self.dir, self.rounds, self.count(n), size)
@@ -278,6 +282,17 @@ def lanes():
     yield Lane("gate.pretty", "gate, 1 KB indented, beside jansson", lambda b: b.gate("pretty", 400000, 1024), "rate",
                aim_ratio(20))
     yield Lane("gate.64k", "gate, 64 KB, beside jansson", lambda b: b.gate("compact", 8000, 65536), "rate", aim_ratio(20))
+    for what in ("tag", "equal", "logic", "string", "regex", "fallback"):
+        for size, words in ((100, "100 B"), (1024, "1 KB"), (65536, "64 KB")):
+            n = max(200, 100000000 // (size + 100) // (50 if what == "fallback" else 1))
+            yield Lane("filter.%s.%d" % (what, size), "filter: %s, %s, beside the gate" % (FILTERS[what], words),
+                       lambda b, w=what, k=n, s=size: b.filter(w, "gate", k, s), "rate",
+                       aim_ratio(0.8) if what == "equal" else None)
+    for size, words in ((100, "100 B"), (1024, "1 KB"), (65536, "64 KB")):
+        yield Lane("filter.libjq.%d" % size, "filter: %s, %s, beside libjq" % (FILTERS["equal"], words),
+                   lambda b, k=max(400, 20000000 // (size + 100)), s=size: b.filter("equal", "libjq", k, s), "rate", aim_ratio(20))
+    yield Lane("filter.first", "filter: from its text to its first answer", lambda b: b.filter("first", "gate", 20000, 100), "us",
+               aim_us(1000))
     yield Lane("append.100", "append 100 B, one by one", lambda b: b.append("single", 1000000, 100), "rate", aim_ratio(0.6))
     yield Lane("append.1k", "append 1 KB, one by one", lambda b: b.append("single", 300000, 1024), "rate")
     yield Lane("batch.100", "append 100 B, in batches", lambda b: b.append("batch", 1000000, 100), "rate")

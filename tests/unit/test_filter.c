@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -66,6 +67,68 @@ static void fails_with(const char *expression, const char *hint)
     if (strstr(err.hint, hint) == NULL)
         fail_msg("%s: `%s` is not in: %s", expression, hint, err.hint);
     assert_non_null(strstr(err.hint, ".data.level == \"error\""));
+}
+
+/* ---- alone in a process, before libjq was loaded ---- */
+
+static bool is_loaded(const char *library)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[1024];
+    bool found = false;
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL)
+        found |= strstr(line, library) != NULL;
+    fclose(maps);
+    return found;
+}
+
+static void plain_filters__load_nothing(void **state)
+{
+    (void)state;
+    says(".data.level == \"error\" and (.meta.tags | any(. == \"a\"))", "{\"level\":\"error\"}",
+         FILTER_YES);
+    says(".data.level | test(\"rro\")", "{\"level\":\"error\"}", FILTER_YES);
+    assert_false(is_loaded("libonig"));
+    says(".data.level | test(\"r+o\")", "{\"level\":\"error\"}", FILTER_YES);
+    assert_true(is_loaded("libonig"));
+    assert_false(is_loaded("libjq"));
+    says(".data.n + 1 == 6", "{\"n\":5}", FILTER_YES);
+    assert_true(is_loaded("libjq"));
+}
+
+/* The modules are found from where the program is; a copy elsewhere has none. */
+static void a_missing_module__is_named(void **state)
+{
+    const char *copy = scratch_path("copy");
+    auto_buf struct buf command = BUF_INIT;
+    char line[1024] = "";
+    FILE *output;
+
+    (void)state;
+    file_copy("/proc/self/exe", copy);
+    assert_int_equal(chmod(copy, 0700), 0);
+    must(buf_printf(&command, "cd / && %s compile '.data.n + 1 == 6'", copy) == 0, "no memory");
+    output = popen(buf_str(&command), "r");
+    assert_non_null(output);
+    assert_non_null(fgets(line, sizeof line, output));
+    assert_int_equal(pclose(output), 0);
+    assert_non_null(strstr(
+        line,
+        "Internal: this filter needs plasmite-jq.so, which cannot be loaded: It belongs in "));
+}
+
+/* What the copy does. */
+static int compile_and_tell(const char *expression)
+{
+    struct error err = ERROR_INIT;
+    struct filter *filter = NULL;
+
+    if (filter_new(bytes_of(expression), &filter, &err) == 0)
+        return 1;
+    printf("%s: %s: %s\n", error_kind_name(err.kind), err.message, err.hint);
+    return 0;
 }
 
 /* ---- what a filter sees, and what it says ---- */
@@ -350,6 +413,152 @@ static void the_home_of_jq__is_not_read(void **state)
         assert_int_equal(setenv("HOME", before, 1), 0);
 }
 
+/* ---- hostile expressions and messages ---- */
+
+static void what_would_end_or_hang_jq__does_not(void **state)
+{
+    static const char *const expressions[] = {
+        "[.data.s] | .[0] | index(\"\")",
+        "[.data.s] | .[0] | rindex(.[0:0]) != null",
+        "[.data.s] | .[0] | indices(\"\") | length > 0",
+        ".data.t | todate | false",
+        ".data.t | strftime(\"%Y\") | false",
+        ".data.t | strflocaltime(\"%Y\") | false",
+        ".data | implode",
+        "[.data.t] | implode | false",
+        "1e18 | gmtime",
+        ".data.n % -1 == 1",
+        "[.data.s | match(\"(a+)+$\")] | length > 0",
+        ".data.s | test(\"(a+)+$\")",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(expressions); i++)
+        says(expressions[i],
+             "{\"s\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\","
+             "\"t\":1e18,\"n\":-9223372036854775808}",
+             FILTER_NO);
+}
+
+static void fails_on(const char *expression, const char *data, const char *message)
+{
+    auto_filter struct filter *filter = filter_of(expression);
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(match(filter, data, &err), FILTER_FAILED);
+    assert_int_equal(err.kind, PLSM_ERROR_USAGE);
+    assert_string_equal(err.message, message);
+    assert_int_equal(err.seq, 7);
+    assert_int_equal(match(filter, "{}", &err), FILTER_NO);
+}
+
+static void endless_loops__are_ended(void **state)
+{
+    (void)state;
+    fails_on("def f: if .data.go then f else false end; f", "{\"go\":true}",
+             "the filter takes seconds on a message, and was ended");
+}
+
+static void products_of_lists__have_a_limit(void **state)
+{
+    auto_buf struct buf data = BUF_INIT;
+
+    (void)state;
+    buf_add_str(&data, "{\"a\":[0");
+    for (int i = 1; i < 5000; i++)
+        buf_printf(&data, ",%d", i);
+    buf_add_str(&data, "]}");
+    fails_on(".data.a[] == .data.a[]", buf_str(&data),
+             "the filter takes too many steps on a message");
+}
+
+static void strangers__get_the_native_evaluator_alone(void **state)
+{
+    static const struct {
+        const char *expression, *word;
+    } refused[] = {
+        {".data.n + 1 == 2",          "`+` is not among what filters may use here"},
+        {"def f: f; f",               "`def` is not among"                        },
+        {"[range(1e9)] | length > 1", "`range` is not among"                      },
+        {".data | keys == []",        "`keys` is not among"                       },
+        {".data.s | test(.data.re)",  "`.data` is not among"                      },
+        {"reduce .data as $x (0; 1)", "`reduce` is not among"                     },
+        {".data ==",                  "something is missing"                      },
+        {"env",                       "is not for filters"                        },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(refused); i++) {
+        struct error err = ERROR_INIT;
+        struct filter *filter;
+
+        assert_int_equal(
+            filter_new_with(bytes_of(refused[i].expression), FILTER_NATIVE_ONLY, &filter, &err),
+            -1);
+        assert_int_equal(err.kind, PLSM_ERROR_USAGE);
+        assert_string_equal(err.message, "invalid filter expression");
+        if (strstr(err.hint, refused[i].word) == NULL)
+            fail_msg("%s: `%s` is not in: %s", refused[i].expression, refused[i].word, err.hint);
+    }
+}
+
+/* Bytes of a pool file that somebody else wrote: no answer is right, but nothing is read behind the end. */
+static void what_is_no_json__is_survived(void **state)
+{
+    static const char *const expressions[] = {
+        ".data.a.b == 1",
+        ".data == {}",
+        ".data | length > 1",
+        "any(.data.a[]; . == 1)",
+        ".data.a | test(\"x+\")",
+        ".data.a | contains([1])",
+        ".data | contains({a: {}})",
+        ".data < .data.a",
+        ".data.a | tonumber > 1",
+    };
+    static const char text[] =
+        "{\"a\":{\"b\":[1,{\"\\u12\":\"\\ud8\"}],\"a\":\"\\\",\"c\":-1e},\"a\":[{\"a\":[[[\"";
+
+    (void)state;
+    for (size_t i = 0; i < LEN(expressions); i++) {
+        auto_filter struct filter *filter = filter_of(expressions[i]);
+
+        for (size_t from = 0; from < sizeof text; from++)
+            for (size_t n = 0; n < sizeof text - from; n++) {
+                char *exact = malloc(n + 1); /* so that a sanitizer sees its end */
+                struct message message = {
+                    .seq = 1, .tags = BYTES("\"a"), .data = {exact + 1, n}
+                };
+
+                memcpy(exact + 1, text + from, n);
+                (void)filter_match(filter, &message, NULL);
+                free(exact);
+            }
+    }
+}
+
+/* ---- where we leave jq on purpose ---- */
+
+static void whole_numbers__are_compared_exactly(void **state)
+{
+    (void)state;
+    says(".data.n == 9007199254740993", "{\"n\":9007199254740993}", FILTER_YES);
+    says(".data.n == 9007199254740992", "{\"n\":9007199254740993}", FILTER_NO);
+    says(".data.n > 9007199254740992", "{\"n\":9007199254740993}", FILTER_YES);
+    says(".data.n < -123456789012345678901234567890", "{\"n\":-123456789012345678901234567891}",
+         FILTER_YES);
+    says(".data.n == \"9007199254740993\" or (.data.s | tonumber) == .data.n",
+         "{\"n\":9007199254740993,\"s\":\"9007199254740993\"}", FILTER_YES);
+    says(".data.l | contains([18446744073709551615])", "{\"l\":[18446744073709551614]}", FILTER_NO);
+    says(".data.n == 1e3 and .data.n == 1000.0", "{\"n\":1000}", FILTER_YES);
+}
+
+static void a_regex_that_is_none__does_not_compile(void **state)
+{
+    (void)state;
+    fails_with(".data.s | test(\"(\")", ", at character 16: this regular expression is none: ");
+}
+
 /* ---- filters of a stream ---- */
 
 static struct pool *numbers(uint64_t n)
@@ -430,9 +639,11 @@ static void a_stream__ends_at_an_odd_output(void **state)
     assert_int_equal(stream_next(stream, &message, &err), STREAM_MESSAGE);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_filters__load_nothing), /* first: libraries stay */
+        cmocka_unit_test(a_missing_module__is_named),
         cmocka_unit_test(a_filter__sees_the_whole_envelope),
         cmocka_unit_test(outputs__are_looked_at_in_order),
         cmocka_unit_test(an_odd_output__is_shown),
@@ -445,9 +656,18 @@ int main(void)
         cmocka_unit_test(other_worlds__are_refused_however_spelt),
         cmocka_unit_test(names_that_only_look_like_them__are_taken),
         cmocka_unit_test(the_home_of_jq__is_not_read),
+        cmocka_unit_test(what_would_end_or_hang_jq__does_not),
+        cmocka_unit_test(endless_loops__are_ended),
+        cmocka_unit_test(products_of_lists__have_a_limit),
+        cmocka_unit_test(strangers__get_the_native_evaluator_alone),
+        cmocka_unit_test(what_is_no_json__is_survived),
+        cmocka_unit_test(whole_numbers__are_compared_exactly),
+        cmocka_unit_test(a_regex_that_is_none__does_not_compile),
         cmocka_unit_test(a_stream__counts_its_tail_in_matches),
         cmocka_unit_test(a_stream__ends_at_an_odd_output),
     };
 
+    if (argc == 3 && strcmp(argv[1], "compile") == 0)
+        return compile_and_tell(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
