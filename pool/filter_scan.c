@@ -28,9 +28,10 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* jq 1.6 takes no carriage return. */
 static bool is_blank(char c)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    return c == ' ' || c == '\t' || c == '\n';
 }
 
 /* The byte `ahead` of the place, NUL behind the end. */
@@ -156,22 +157,23 @@ static int scan_name(struct scan *s)
 
 /* ---- numbers and signs ---- */
 
+/*
+ * For jq any digits and dots are a number, also those that are none (1.2.3); an exponent makes one of a dot (.e5).
+ */
 static size_t number_length(const struct scan *s)
 {
     size_t n = 0, exponent;
+    bool digit = false;
 
-    while (is_digit(look(s, n)))
-        n++;
-    if (look(s, n) == '.' && (n > 0 || is_digit(look(s, n + 1))))
-        for (n++; is_digit(look(s, n));)
-            n++;
+    for (; is_digit(look(s, n)) || look(s, n) == '.'; n++)
+        digit |= is_digit(look(s, n));
     if (n == 0 || (look(s, n) != 'e' && look(s, n) != 'E'))
-        return n;
+        return digit ? n : 0;
     exponent = n + 1;
     if (look(s, exponent) == '+' || look(s, exponent) == '-')
         exponent++;
     if (!is_digit(look(s, exponent)))
-        return n;
+        return digit ? n : 0;
     while (is_digit(look(s, exponent)))
         exponent++;
     return exponent;
@@ -221,15 +223,15 @@ static int scan_sign(struct scan *s)
 static int scan_word(struct scan *s)
 {
     char c = look(s, 0);
-    size_t n;
+    size_t n = number_length(s), name = c == '.' ? name_length(s, 1) : 0;
 
     if (c == '"')
         return scan_string(s, false);
     if (is_letter(c))
         return scan_name(s);
-    if (c == '.' && (n = name_length(s, 1)) > 0)
-        return add(s, WORD_FIELD, n + 1);
-    if ((n = number_length(s)) > 0)
+    if (name > 0 && name + 1 > n)
+        return add(s, WORD_FIELD, name + 1);
+    if (n > 0)
         return add(s, WORD_NUMBER, n);
     if (c == '@') {
         for (n = 1; is_letter(look(s, n)) || is_digit(look(s, n));)

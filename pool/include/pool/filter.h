@@ -9,6 +9,16 @@
  *     filter_match(filter, &message, &err)
  *     filter_free(filter)
  *
+ * Every expression means what jq 1.6 takes it to mean, but that
+ *  - whole numbers are compared exactly, whatever their size (jq reads them as doubles), in expressions without
+ *    arithmetic and the other things that only libjq knows;
+ *  - a lone surrogate in the text (\ud800) is U+FFFD, which jq would refuse;
+ *  - what ends jq or hangs it does not: % -1 of the lowest integer is 0, an empty string is found nowhere by index and its
+ *    like, a number that is no time is an error;
+ *  - a constant regular expression that is none does not compile, where jq would never match;
+ *  - there are limits: steps and seconds for a message (FILTER_FAILED), steps of a regular expression (an error of jq: no
+ *    match), words and nesting of an expression.
+ *
  * A filter belongs to one thread at a time.
  */
 #ifndef POOL_FILTER_H
