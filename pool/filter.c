@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 
-/* One of the two does the work: libjq is NULL where the native evaluator knows everything in the expression. */
+/*
+ * One of the two does the work: libjq is NULL where the native evaluator knows everything in the
+ * expression.
+ */
 struct filter {
     struct buf expression;
     struct program program;

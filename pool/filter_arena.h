@@ -1,8 +1,9 @@
 /*
- * Memory that is given back all at once: the nodes of an expression; the strings that one message needed decoded.
+ * Memory that is given back all at once: the nodes of an expression; the strings that one message
+ * needed decoded.
  *
- * Zero-initialised is ready.  arena_alloc() returns NULL when memory is gone.  arena_reset() keeps the largest piece, so
- * that the usual message allocates nothing.
+ * Zero-initialised is ready.  arena_alloc() returns NULL when memory is gone.  arena_reset() keeps
+ * the largest piece, so that the usual message allocates nothing.
  */
 #ifndef FILTER_ARENA_H
 #define FILTER_ARENA_H

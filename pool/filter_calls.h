@@ -1,8 +1,9 @@
 /*
- * What can be done with whole values: steps into them, comparisons, and the functions of jq that filters use most.
+ * What can be done with whole values: steps into them, comparisons, and the functions of jq that
+ * filters use most.
  *
- * Each is a row of a table: a name, how many arguments, and a function of the input and one output of each argument.
- * That an expression has several outputs is the evaluator's business.
+ * Each is a row of a table: a name, how many arguments, and a function of the input and one output
+ * of each argument. That an expression has several outputs is the evaluator's business.
  */
 #ifndef FILTER_CALLS_H
 #define FILTER_CALLS_H

@@ -1,7 +1,8 @@
 /*
- * The evaluator.  Nearly every node has one output at most, and one() gives it.  all() is for the others: it hands each output to a
- * sink, and what follows in the expression happens in there, so that jq's order of outputs, and its errors in between, come
- * out by themselves.  Among the arguments of a call the last one varies slowest, as in jq 1.6.
+ * The evaluator.  Nearly every node has one output at most, and one() gives it.  all() is for the
+ * others: it hands each output to a sink, and what follows in the expression happens in there, so
+ * that jq's order of outputs, and its errors in between, come out by themselves.  Among the
+ * arguments of a call the last one varies slowest, as in jq 1.6.
  */
 #include "filter_eval.h"
 
@@ -9,7 +10,10 @@
 
 #include <stdlib.h>
 
-/* Values looked at for one message.  A quarter of a second; only a product of long lists takes as many. */
+/*
+ * Values looked at for one message.  A quarter of a second; only a product of long lists takes as
+ * many.
+ */
 #define STEPS_MAX 10000000
 #define ODD_TEXT_MAX 64 /* bytes of a value in an error */
 
@@ -135,8 +139,8 @@ static enum flow one_if(struct evaluation *e, const struct node *node, const str
     ((struct type *)((char *)(uintptr_t)(sink)-offsetof(struct type, member)))
 
 /*
- * any and all, as jq 1.6 defines them: they ask their generator once more after they know enough, and a condition with
- * several outputs counts several times.  `holds` is the state of its foreach.
+ * any and all, as jq 1.6 defines them: they ask their generator once more after they know enough,
+ * and a condition with several outputs counts several times.  `holds` is the state of its foreach.
  */
 struct quest {
     struct sink from_generator, from_condition;

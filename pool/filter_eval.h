@@ -15,8 +15,8 @@ struct evaluation *evaluation_new(const struct program *program);
 void evaluation_free(struct evaluation *evaluation);
 
 /*
- * FILTER_ODD adds the value to *odd and leaves the error to the caller.  FILTER_FAILED: Internal, no memory; Usage, the
- * filter takes more steps on this message than a filter may.
+ * FILTER_ODD adds the value to *odd and leaves the error to the caller.  FILTER_FAILED: Internal,
+ * no memory; Usage, the filter takes more steps on this message than a filter may.
  */
 enum filter_result evaluation_run(struct evaluation *evaluation, const struct message *message,
                                   struct buf *odd, struct error *err);

@@ -87,7 +87,10 @@ static bool begins_with(const char *text, const char *beginning)
     return strncmp(text, beginning, strlen(beginning)) == 0;
 }
 
-/* Could more words make a program of the first n?  Behind an open parenthesis they are not one yet, which is quick. */
+/*
+ * Could more words make a program of the first n?  Behind an open parenthesis they are not one yet,
+ * which is quick.
+ */
 static bool could_go_on(const struct jq_module *jq, const struct words *words, size_t n)
 {
     auto_buf struct buf part = BUF_INIT;

@@ -3,283 +3,16 @@
  *
  *     |   ,   //   or   and   == != < <= > >= (once)   a term and its steps
  *
- * Whatever does not fit ends the reading, and the whole expression goes to libjq, which also knows what is wrong with
- * those that are.  So a rule here is either exactly jq's or missing.
+ * Whatever does not fit ends the reading, and the whole expression goes to libjq, which also knows
+ * what is wrong with those that are.  So a rule here is either exactly jq's or missing.
  */
-#include "filter_calls.h"
-#include "filter_problem.h"
-#include "filter_program.h"
-#include "filter_regex.h"
-#include "pool/json.h"
+#include "filter_parse.h"
 
-#include <stdio.h>
+#include "filter_problem.h"
+#include "filter_regex.h"
 
 /* Expressions inside each other: what parsing may take of the stack. */
 #define NEST_MAX 200
-
-struct parse {
-    const struct words *words;
-    size_t at;
-    struct program *program;
-    int base; /* the path that `.` is here, or PATH_NONE */
-    unsigned depth;
-    bool failed; /* *err is filled */
-    struct error *err;
-};
-
-static struct node *parse_pipe(struct parse *p);
-
-/* ---- words ---- */
-
-static bool sign_is(const struct parse *p, const char *text)
-{
-    return word_is(p->words, p->at, WORD_SIGN, text);
-}
-
-static bool name_is(const struct parse *p, const char *text)
-{
-    return word_is(p->words, p->at, WORD_NAME, text);
-}
-
-static bool take_sign(struct parse *p, const char *text)
-{
-    bool there = sign_is(p, text);
-
-    p->at += there;
-    return there;
-}
-
-static bool take_name(struct parse *p, const char *text)
-{
-    bool there = name_is(p, text);
-
-    p->at += there;
-    return there;
-}
-
-static enum word_kind kind_here(const struct parse *p)
-{
-    return p->words->list[p->at].kind;
-}
-
-/* ---- nodes ---- */
-
-static void *allocate(struct parse *p, size_t n)
-{
-    void *memory = arena_alloc(&p->program->arena, n);
-
-    if (memory != NULL) {
-        memset(memory, 0, n);
-    } else if (!p->failed) {
-        p->failed = true;
-        fail(p->err, PLSM_ERROR_INTERNAL, "out of memory");
-    }
-    return memory;
-}
-
-static struct node *node_new(struct parse *p, enum node_kind kind)
-{
-    struct node *node = allocate(p, sizeof *node);
-
-    if (node != NULL) {
-        node->kind = (uint8_t)kind;
-        node->path = PATH_NONE;
-    }
-    return node;
-}
-
-static struct node *node_const(struct parse *p, struct val value)
-{
-    struct node *node = node_new(p, NODE_CONST);
-
-    if (node != NULL)
-        node->value = value;
-    return node;
-}
-
-/* NULL when an argument is. */
-static struct node *node_of(struct parse *p, enum node_kind kind, const struct call *call,
-                            struct node *const *args, size_t n)
-{
-    struct node *node = node_new(p, kind);
-
-    for (size_t i = 0; i < n && node != NULL; i++) {
-        if (args[i] == NULL)
-            return NULL;
-        node->args[i] = args[i];
-    }
-    if (node != NULL) {
-        node->call = call;
-        node->n = n;
-    }
-    return node;
-}
-
-static struct node *node_apply(struct parse *p, const struct call *call, struct node *a,
-                               struct node *b)
-{
-    struct node *const args[] = {a, b};
-
-    return node_of(p, NODE_APPLY, call, args, call->n_args);
-}
-
-/* ---- paths from the top ---- */
-
-static int path_child(struct parse *p, int parent, struct bytes key)
-{
-    struct program *program = p->program;
-    unsigned depth = 0;
-    int i;
-
-    for (i = program->paths[parent].first_child; i != PATH_NONE; i = program->paths[i].next)
-        if (bytes_equal(program->paths[i].key, key))
-            return i;
-    for (i = parent; i != PATH_TOP; i = program->paths[i].parent)
-        depth++;
-    if (program->n_paths == PATHS_MAX || depth >= PATH_DEPTH_MAX)
-        return PATH_NONE;
-    i = (int)program->n_paths++;
-    program->paths[i] = (struct path){key, parent, PATH_NONE, program->paths[parent].first_child};
-    program->paths[parent].first_child = i;
-    return i;
-}
-
-static struct node *node_path(struct parse *p, int path)
-{
-    struct node *node = path == PATH_NONE ? NULL : node_new(p, NODE_PATH);
-
-    if (node != NULL)
-        node->path = path;
-    return node;
-}
-
-static struct node *node_here(struct parse *p)
-{
-    return p->base != PATH_NONE ? node_path(p, p->base) : node_new(p, NODE_INPUT);
-}
-
-/* ---- constants ---- */
-
-/* The text of a string; false when jq must judge it: wrong escapes, halves of characters. */
-static bool string_text(struct parse *p, size_t word, struct bytes *ret)
-{
-    struct bytes text = word_text(p->words, word);
-    auto_buf struct buf plain = BUF_INIT;
-    char *copy;
-
-    for (size_t i = 1; i + 1 < text.n; i++) {
-        if (text.p[i] != '\\')
-            continue;
-        i++;
-        if (strchr("\"\\/bfnrtu", text.p[i]) == NULL)
-            return false;
-        if (text.p[i] != 'u')
-            continue;
-        if (i + 5 >= text.n || strspn(text.p + i + 1, "0123456789abcdefABCDEF") < 4 ||
-            ((text.p[i + 1] | 0x20) == 'd' && text.p[i + 2] > '7'))
-            return false;
-    }
-    if (json_string_decode(text, &plain) < 0 || (copy = allocate(p, plain.n + 1)) == NULL)
-        return false;
-    if (plain.n > 0)
-        memcpy(copy, plain.p, plain.n);
-    *ret = (struct bytes){copy, plain.n};
-    return true;
-}
-
-static bool number_value(struct parse *p, bool minus, struct val *ret)
-{
-    struct bytes text = word_text(p->words, p->at);
-    char *copy = allocate(p, text.n + 1);
-
-    if (copy == NULL)
-        return false;
-    copy[0] = '-';
-    memcpy(copy + 1, text.p, text.n);
-    text = minus ? (struct bytes){copy, text.n + 1} : (struct bytes){copy + 1, text.n};
-    p->at++;
-    return val_of_number(text, ret);
-}
-
-static bool literal_value(struct parse *p, struct val *ret)
-{
-    if (take_name(p, "null"))
-        *ret = val_null();
-    else if (take_name(p, "true"))
-        *ret = val_bool(true);
-    else if (take_name(p, "false"))
-        *ret = val_bool(false);
-    else
-        return false;
-    return true;
-}
-
-static int add_constant(struct parse *p, struct buf *out);
-
-/* The key of {a: 1}, {"a": 1} or {if: 1}, as JSON. */
-static int add_key(struct parse *p, struct buf *out)
-{
-    struct bytes key;
-
-    if (kind_here(p) == WORD_KEY)
-        key = word_text(p->words, p->at);
-    else if (kind_here(p) != WORD_STRING || !string_text(p, p->at, &key))
-        return -1;
-    p->at++;
-    return take_sign(p, ":") ? buf_add_json_string(out, key) : -1;
-}
-
-static int add_members(struct parse *p, struct buf *out, const char *close)
-{
-    bool object = close[0] == '}';
-
-    for (bool first = true; !take_sign(p, close); first = false) {
-        if (!first && (!take_sign(p, ",") || buf_add_char(out, ',') < 0))
-            return -1;
-        if (object && (add_key(p, out) < 0 || buf_add_char(out, ':') < 0))
-            return -1;
-        if (add_constant(p, out) < 0)
-            return -1;
-    }
-    return buf_add_str(out, close);
-}
-
-/* Adds the JSON text of a constant; -1 for anything else. */
-static int add_constant(struct parse *p, struct buf *out)
-{
-    struct bytes text;
-    struct val value;
-
-    if (take_sign(p, "["))
-        return buf_add_char(out, '[') < 0 ? -1 : add_members(p, out, "]");
-    if (take_sign(p, "{"))
-        return buf_add_char(out, '{') < 0 ? -1 : add_members(p, out, "}");
-    if (kind_here(p) == WORD_STRING && string_text(p, p->at, &text)) {
-        p->at++;
-        return buf_add_json_string(out, text);
-    }
-    if (literal_value(p, &value))
-        return buf_add_str(out, value.kind == VAL_NULL ? "null"
-                                : val_true(&value)     ? "true"
-                                                       : "false");
-    if (take_sign(p, "-") && buf_add_char(out, '-') < 0)
-        return -1;
-    if (kind_here(p) != WORD_NUMBER)
-        return -1;
-    return buf_add_bytes(out, word_text(p->words, p->at++));
-}
-
-/* [1, 2], {"a": []} */
-static struct node *parse_container(struct parse *p)
-{
-    auto_buf struct buf text = BUF_INIT;
-    char *copy;
-
-    if (add_constant(p, &text) < 0 || (copy = allocate(p, text.n)) == NULL)
-        return NULL;
-    memcpy(copy, text.p, text.n);
-    return node_const(p, val_of_json((struct bytes){copy, text.n}));
-}
 
 /* ---- functions ---- */
 
@@ -356,7 +89,10 @@ static struct node *parse_select(struct parse *p)
     return take_sign(p, ")") ? node_of(p, NODE_IF, NULL, args, 2) : NULL;
 }
 
-/* A call looks at its input, which is at hand but at the top, where nobody has asked for the whole message yet. */
+/*
+ * A call looks at its input, which is at hand but at the top, where nobody has asked for the whole
+ * message yet.
+ */
 static struct node *node_call(struct parse *p, const struct call *call, struct node *arg)
 {
     struct node *node = node_apply(p, call, arg, NULL), *pipe;
@@ -365,7 +101,7 @@ static struct node *node_call(struct parse *p, const struct call *call, struct n
     if (p->base != PATH_TOP || node == NULL)
         return node;
     pipe = node_new(p, NODE_PIPE);
-    list = allocate(p, 2 * sizeof(struct node *));
+    list = parse_allocate(p, 2 * sizeof(struct node *));
     if (pipe == NULL || list == NULL || (list[0] = node_here(p)) == NULL)
         return NULL;
     list[1] = node;
@@ -377,7 +113,7 @@ static struct node *node_call(struct parse *p, const struct call *call, struct n
 /* Adds it to the program's list, so that it is released with it. */
 static struct regex *regex_new(struct parse *p, struct bytes pattern, const char *flags)
 {
-    struct regex *regex = allocate(p, sizeof *regex);
+    struct regex *regex = parse_allocate(p, sizeof *regex);
     char why[128];
 
     if (regex == NULL)
@@ -406,11 +142,12 @@ static struct node *parse_test(struct parse *p)
     struct regex *regex;
     struct node *node;
 
-    if (kind_here(p) != WORD_STRING || !string_text(p, p->at, &pattern))
+    if (kind_here(p) != WORD_STRING || !parse_string(p, p->at, &pattern))
         return NULL;
     if (word_is(p->words, behind, WORD_SIGN, ";")) {
         if (!word_is(p->words, behind + 1, WORD_NAME, "null") &&
-            (p->words->list[behind + 1].kind != WORD_STRING || !string_text(p, behind + 1, &flags)))
+            (p->words->list[behind + 1].kind != WORD_STRING ||
+             !parse_string(p, behind + 1, &flags)))
             return NULL;
         behind += 2;
     }
@@ -507,13 +244,13 @@ static struct node *step_bracket(struct parse *p, struct node *of)
 
     if (take_sign(p, "]"))
         return with_question(p, node_each(p, of));
-    if (kind_here(p) == WORD_STRING && string_text(p, p->at, &key)) {
+    if (kind_here(p) == WORD_STRING && parse_string(p, p->at, &key)) {
         p->at++;
         return take_sign(p, "]") ? step_field(p, of, key) : NULL;
     }
     minus = take_sign(p, "-");
     node = node_apply(p, &call_index, of, NULL);
-    if (node == NULL || kind_here(p) != WORD_NUMBER || !number_value(p, minus, &node->value) ||
+    if (node == NULL || kind_here(p) != WORD_NUMBER || !parse_number(p, minus, &node->value) ||
         !take_sign(p, "]"))
         return NULL;
     return with_question(p, node);
@@ -536,7 +273,7 @@ static struct node *parse_step(struct parse *p, struct node *of)
     if (take_sign(p, "["))
         return step_bracket(p, of);
     p->at++; /* the dot of ."key" */
-    if (!string_text(p, p->at, &key))
+    if (!parse_string(p, p->at, &key))
         return NULL;
     p->at++;
     return step_field(p, of, key);
@@ -548,14 +285,14 @@ static struct node *parse_name(struct parse *p)
 
     if (take_name(p, "if"))
         return parse_if(p);
-    return literal_value(p, &literal) ? node_const(p, literal) : parse_call(p);
+    return parse_literal(p, &literal) ? node_const(p, literal) : parse_call(p);
 }
 
-static struct node *parse_number(struct parse *p, bool minus)
+static struct node *parse_number_term(struct parse *p, bool minus)
 {
     struct val value;
 
-    return kind_here(p) == WORD_NUMBER && number_value(p, minus, &value) ? node_const(p, value)
+    return kind_here(p) == WORD_NUMBER && parse_number(p, minus, &value) ? node_const(p, value)
                                                                          : NULL;
 }
 
@@ -568,9 +305,9 @@ static struct node *parse_plain_term(struct parse *p)
     case WORD_FIELD:
         return node_here(p); /* the step itself comes next */
     case WORD_NUMBER:
-        return parse_number(p, false);
+        return parse_number_term(p, false);
     case WORD_STRING:
-        if (!string_text(p, p->at, &text))
+        if (!parse_string(p, p->at, &text))
             return NULL;
         p->at++;
         return node_const(p, val_string(text));
@@ -586,14 +323,16 @@ static struct node *parse_plain_term(struct parse *p)
         return node_here(p);
     }
     if (take_sign(p, "-"))
-        return parse_number(p, true);
+        return parse_number_term(p, true);
     if (!take_sign(p, "("))
         return NULL;
     node = parse_pipe(p);
     return take_sign(p, ")") ? node : NULL;
 }
 
-/* In jq 1.6 an `if` and a negative number take no steps, and `.` takes none that begins with a dot. */
+/*
+ * In jq 1.6 an `if` and a negative number take no steps, and `.` takes none that begins with a dot.
+ */
 static bool takes_steps(const struct parse *p, size_t first)
 {
     if (word_is(p->words, first, WORD_NAME, "if") || word_is(p->words, first, WORD_SIGN, "-"))
@@ -634,7 +373,10 @@ static struct node *parse_comparison(struct parse *p)
     return node_apply(p, call, left, right);
 }
 
-/* One operand alone is itself; two or more become a list.  `base` follows the operand before in a pipe. */
+/*
+ * One operand alone is itself; two or more become a list.  `base` follows the operand before in a
+ * pipe.
+ */
 struct operands {
     struct node **list;
     size_t n, cap;
@@ -646,7 +388,7 @@ static bool operands_add(struct parse *p, struct operands *o, struct node *node)
         return false;
     if (o->n == o->cap) {
         size_t cap = o->cap == 0 ? 4 : 2 * o->cap;
-        struct node **list = allocate(p, cap * sizeof(struct node *));
+        struct node **list = parse_allocate(p, cap * sizeof(struct node *));
 
         if (list == NULL)
             return false;
@@ -724,7 +466,7 @@ static bool gives_its_input(const struct node *node)
     return node->kind == NODE_IF && node->args[2] == NULL;
 }
 
-static struct node *parse_pipe(struct parse *p)
+struct node *parse_pipe(struct parse *p)
 {
     struct operands o = {0};
     int outer = p->base;
@@ -746,108 +488,4 @@ static struct node *parse_pipe(struct parse *p)
     p->base = outer;
     p->depth--;
     return operands_node(p, &o, NODE_PIPE);
-}
-
-/* ---- what is known before any message ---- */
-
-/* Nodes inside each other, and those with several outputs: all of these may be on the stack at once. */
-#define DEEP_MAX 500
-#define SEVERAL_MAX 500
-
-/* Marks what has one output at most, and what needs no payload.  False when it is too much for the stack. */
-static bool mark(struct node *node, unsigned depth, unsigned *several)
-{
-    struct node **below = node->list != NULL ? node->list : node->args;
-    bool single = node->kind != NODE_EACH && node->kind != NODE_COMMA;
-
-    if (depth == DEEP_MAX)
-        return false;
-    node->envelope = node->kind != NODE_PATH || (node->path != PATH_TOP && node->path < PATH_DATA);
-    for (size_t i = 0; i < node->n; i++) {
-        if (!mark(below[i], depth + 1, several))
-            return false;
-        single &= below[i]->single;
-        node->envelope &= below[i]->envelope;
-    }
-    node->single =
-        single || node->kind == NODE_ANY || node->kind == NODE_ALL || node->kind == NODE_SOME;
-    if (!single) /* the stages of a pipe wait for each other, those of a list take turns */
-        *several += node->list != NULL && node->kind != NODE_COMMA ? (unsigned)node->n : 1;
-    return *several <= SEVERAL_MAX;
-}
-
-/*
- * `a and b` is true when both are, in whatever order they are asked, and what is not true does not match, errors
- * included.  So at the top those that need no payload come first.
- */
-static void order_conjunction(struct node *top)
-{
-    size_t first = 0;
-
-    if (top->kind != NODE_AND)
-        return;
-    for (size_t i = 0; i < top->n; i++) {
-        struct node *each = top->list[i];
-
-        if (!each->envelope)
-            continue;
-        memmove(&top->list[first + 1], &top->list[first], (i - first) * sizeof *top->list);
-        top->list[first++] = each;
-    }
-}
-
-static bool paths_begin(struct parse *p)
-{
-    static const struct {
-        const char *key;
-        int parent;
-    } fixed[PATHS_FIXED] = {
-        [PATH_TOP] = {"",     PATH_NONE},
-          [PATH_SEQ] = {"seq",  PATH_TOP },
-        [PATH_TIME] = {"time", PATH_TOP },
-          [PATH_META] = {"meta", PATH_TOP },
-        [PATH_TAGS] = {"tags", PATH_META},
-          [PATH_DATA] = {"data", PATH_TOP },
-    };
-    struct program *program = p->program;
-
-    /* no expression names more than it has words */
-    program->paths = allocate(p, (PATHS_FIXED + p->words->n) * sizeof *program->paths);
-    if (program->paths == NULL)
-        return false;
-    for (int i = 0; i < PATHS_FIXED; i++) {
-        int parent = fixed[i].parent;
-
-        program->paths[i] =
-            (struct path){bytes_of(fixed[i].key), parent, PATH_NONE,
-                          parent == PATH_NONE ? PATH_NONE : program->paths[parent].first_child};
-        if (parent != PATH_NONE)
-            program->paths[parent].first_child = i;
-    }
-    program->n_paths = PATHS_FIXED;
-    return true;
-}
-
-int program_parse(const struct words *words, struct program *ret, size_t *ret_at, struct error *err)
-{
-    struct parse p = {.words = words, .program = ret, .base = PATH_TOP, .err = err};
-    unsigned several = 0;
-
-    if (paths_begin(&p))
-        ret->top = parse_pipe(&p);
-    *ret_at = p.at;
-    if (p.failed)
-        return -1;
-    if (ret->top == NULL || kind_here(&p) != WORD_END || !mark(ret->top, 0, &several))
-        return 0;
-    order_conjunction(ret->top);
-    return 1;
-}
-
-void program_done(struct program *program)
-{
-    for (struct regex *regex = program->regexes; regex != NULL; regex = regex->next)
-        regex_done(regex);
-    arena_done(&program->arena);
-    *program = (struct program){0};
 }

@@ -71,7 +71,9 @@ static int child_named(const struct program *program, int parent, struct bytes k
     return PATH_NONE;
 }
 
-/* What ends a run of bytes: '"' and '\\' in a string, ',', '}' and ']' behind a number or literal. */
+/*
+ * What ends a run of bytes: '"' and '\\' in a string, ',', '}' and ']' behind a number or literal.
+ */
 enum run { RUN_STRING, RUN_SCALAR };
 
 static inline bool ends_run(char c, enum run run)
@@ -271,7 +273,10 @@ static bool is_in_data(const struct program *program, int path)
     return path == PATH_DATA;
 }
 
-/* What is found was found in objects all the way down, so only what is not found needs a look at its parents. */
+/*
+ * What is found was found in objects all the way down, so only what is not found needs a look at
+ * its parents.
+ */
 static enum flow get_below(struct paths *paths, struct work *work, int path, struct val *ret)
 {
     struct val parent;

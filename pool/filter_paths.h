@@ -1,6 +1,6 @@
 /*
- * The paths of a program in one message: one pass over the payload finds the values of all of them, and only when the
- * first of them is asked for.
+ * The paths of a program in one message: one pass over the payload finds the values of all of them,
+ * and only when the first of them is asked for.
  */
 #ifndef FILTER_PATHS_H
 #define FILTER_PATHS_H
@@ -30,7 +30,9 @@ void paths_done(struct paths *paths);
 /* Turns to another message; borrowed until the next one. */
 void paths_begin(struct paths *paths, const struct message *message);
 
-/* The value of a path, as jq sees it: null where a key is missing, FLOW_ERROR in what has no keys. */
+/*
+ * The value of a path, as jq sees it: null where a key is missing, FLOW_ERROR in what has no keys.
+ */
 enum flow paths_get(struct paths *paths, struct work *work, int path, struct val *ret);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * A jq expression as the native evaluator runs it: a tree of nodes, and the paths that it names.
  *
- * Paths from the top of the message (.data.level) are numbered when the expression is read, and form a tree of their own;
- * one pass over a payload finds the values of all of them.
+ * Paths from the top of the message (.data.level) are numbered when the expression is read, and
+ * form a tree of their own; one pass over a payload finds the values of all of them.
  */
 #ifndef FILTER_PROGRAM_H
 #define FILTER_PROGRAM_H
@@ -62,8 +62,9 @@ struct program {
 };
 
 /*
- * Reads it.  1: done.  0: not for the native evaluator, or wrong; *ret_at is the word at which that showed.  -1: *err
- * (no memory; a regular expression that is none).  program_done() takes zeroes, too.
+ * Reads it.  1: done.  0: not for the native evaluator, or wrong; *ret_at is the word at which that
+ * showed.  -1: *err (no memory; a regular expression that is none).  program_done() takes zeroes,
+ * too.
  */
 int program_parse(const struct words *words, struct program *ret, size_t *ret_at,
                   struct error *err);

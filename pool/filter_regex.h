@@ -1,5 +1,6 @@
 /*
- * Regular expressions of filters.  A pattern that means itself is looked for as it is; the others load Oniguruma.
+ * Regular expressions of filters.  A pattern that means itself is looked for as it is; the others
+ * load Oniguruma.
  */
 #ifndef FILTER_REGEX_H
 #define FILTER_REGEX_H
@@ -18,8 +19,8 @@ struct regex {
 #define REGEX_FLAGS "gimxspln"
 
 /*
- * Fills *regex; the pattern is borrowed for its life.  -1: Internal (the module cannot be loaded); 1: `why` says what is
- * wrong with the pattern.
+ * Fills *regex; the pattern is borrowed for its life.  -1: Internal (the module cannot be loaded);
+ * 1: `why` says what is wrong with the pattern.
  */
 int regex_init(struct regex *regex, struct bytes pattern, const char *flags, char *why,
                size_t why_size, struct error *err);

@@ -158,7 +158,8 @@ static int scan_name(struct scan *s)
 /* ---- numbers and signs ---- */
 
 /*
- * For jq any digits and dots are a number, also those that are none (1.2.3); an exponent makes one of a dot (.e5).
+ * For jq any digits and dots are a number, also those that are none (1.2.3); an exponent makes one
+ * of a dot (.e5).
  */
 static size_t number_length(const struct scan *s)
 {

@@ -1,8 +1,9 @@
 /*
  * The words of a jq expression, cut as jq 1.6 cuts them.
  *
- * What is refused, where an error is and what the native evaluator understands are all questions about words; they are
- * cut once, here.  Brackets, `if` and strings are balanced when this succeeds, and nest at most SCAN_DEPTH_MAX deep.
+ * What is refused, where an error is and what the native evaluator understands are all questions
+ * about words; they are cut once, here.  Brackets, `if` and strings are balanced when this
+ * succeeds, and nest at most SCAN_DEPTH_MAX deep.
  */
 #ifndef FILTER_SCAN_H
 #define FILTER_SCAN_H

@@ -74,7 +74,10 @@ static double double_of_any(struct bytes text)
     return number;
 }
 
-/* Up to 15 digits and a small power of ten are exact as doubles, and so is one operation on them, rounded once. */
+/*
+ * Up to 15 digits and a small power of ten are exact as doubles, and so is one operation on them,
+ * rounded once.
+ */
 static double double_of(struct bytes text)
 {
     static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,

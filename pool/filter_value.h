@@ -1,10 +1,11 @@
 /*
- * Values as filters see them: pieces of the message's own JSON text, looked into only as far as a question needs.
+ * Values as filters see them: pieces of the message's own JSON text, looked into only as far as a
+ * question needs.
  *
- * Order, equality, containment and length are jq 1.6's, but for integers, which are compared exactly whatever their size.
- * What needs memory or many steps draws on a struct work, which belongs to one message and one thread; once
- * work->failed is set the answers mean nothing.  Texts may come from a file that somebody else wrote: nothing reads past
- * their end, whatever they are.
+ * Order, equality, containment and length are jq 1.6's, but for integers, which are compared
+ * exactly whatever their size. What needs memory or many steps draws on a struct work, which
+ * belongs to one message and one thread; once work->failed is set the answers mean nothing.  Texts
+ * may come from a file that somebody else wrote: nothing reads past their end, whatever they are.
  */
 #ifndef FILTER_VALUE_H
 #define FILTER_VALUE_H
@@ -19,8 +20,8 @@ enum val_kind { VAL_NULL = 1, VAL_FALSE, VAL_TRUE, VAL_NUMBER, VAL_STRING, VAL_A
 
 struct val {
     uint8_t kind;
-    bool
-        plain; /* a string: text is UTF-8 as meant, without escapes.  Else as it stands between its quotes */
+    /* a string: text is UTF-8 as meant, without escapes.  Else as it stands between its quotes */
+    bool plain;
     bool computed;     /* a number: in `number`, not in text */
     struct bytes text; /* of a number, array or object: its JSON text */
     double number;
@@ -49,7 +50,10 @@ static inline bool work_step(struct work *work, uint64_t n)
     return false;
 }
 
-/* From the text of one whole JSON value, compact and valid (or anything at all: then a value of some kind). */
+/*
+ * From the text of one whole JSON value, compact and valid (or anything at all: then a value of
+ * some kind).
+ */
 struct val val_of_json(struct bytes text);
 
 static inline struct val val_bool(bool yes)
@@ -77,7 +81,10 @@ static inline bool val_true(const struct val *v)
     return v->kind != VAL_NULL && v->kind != VAL_FALSE;
 }
 
-/* As jq reads numbers in programs and in tonumber: also `+1`, `.5`, `5.`, `007`.  False when it is none. */
+/*
+ * As jq reads numbers in programs and in tonumber: also `+1`, `.5`, `5.`, `007`.  False when it is
+ * none.
+ */
 bool val_of_number(struct bytes text, struct val *ret);
 
 double val_double(const struct val *v);
@@ -109,7 +116,10 @@ struct walk {
 bool walk_element(struct walk *walk, struct val *ret);
 bool walk_member(struct walk *walk, struct val *ret_key, struct val *ret);
 
-/* The members of an object as jq has them: each key once with its last value, at the place of its first. */
+/*
+ * The members of an object as jq has them: each key once with its last value, at the place of its
+ * first.
+ */
 struct member {
     struct bytes key; /* plain */
     struct val value;

@@ -12,7 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Steps that one regular expression may take on one text; Oniguruma's own limit lets it run for minutes. */
+/*
+ * Steps that one regular expression may take on one text; Oniguruma's own limit lets it run for
+ * minutes.
+ */
 #define REGEX_RETRIES_MAX 1000000
 
 /* Time for one message.  Reading it takes jq 20 to 40 ns a byte. */
@@ -27,7 +30,10 @@ struct jq_program {
     bool dead; /* memory ran out in the middle of it */
 };
 
-/* libjq 1.6 loses a few bytes with some expressions.  A leak sanitizer, where there is one, shall look at ours only. */
+/*
+ * libjq 1.6 loses a few bytes with some expressions.  A leak sanitizer, where there is one, shall
+ * look at ours only.
+ */
 void __lsan_disable(void) __attribute__((weak));
 void __lsan_enable(void) __attribute__((weak));
 
@@ -80,9 +86,9 @@ static void no_memory(void *data)
 /* ---- compiling ---- */
 
 /*
- * jq reads $HOME/.jq before every program, or asks the user database for a home.  An empty HOME is the only way to
- * stop it, so that is what it sees: a copy of the environment that differs in nothing else, since other threads see it,
- * too.
+ * jq reads $HOME/.jq before every program, or asks the user database for a home.  An empty HOME is
+ * the only way to stop it, so that is what it sees: a copy of the environment that differs in
+ * nothing else, since other threads see it, too.
  */
 static pthread_mutex_t home_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -121,9 +127,10 @@ static void home_show(struct home *home)
 }
 
 /*
- * What of jq 1.6 ends or hangs the process, done otherwise, and only where its name occurs.  Operators are calls, too: `%` is
- * _mod, and the lowest integer % -1 is more than the processor can divide.  An empty string is looked for without end.
- * A number that is no time is printed as one, although taking it apart has failed.
+ * What of jq 1.6 ends or hangs the process, done otherwise, and only where its name occurs.
+ * Operators are calls, too: `%` is _mod, and the lowest integer % -1 is more than the processor can
+ * divide.  An empty string is looked for without end. A number that is no time is printed as one,
+ * although taking it apart has failed.
  */
 static const char safe_mod[] = "def _plasmite_mod(a; b): a % b;"
                                "def _mod(a; b): _plasmite_mod(a; b | if type == \"number\" and . > "

@@ -1,9 +1,10 @@
 /*
  * What plasmite-jq.so offers: libjq behind one table of functions.
  *
- * The engine does not link libjq, which takes 15 to 22 ms to compile any expression and brings two libraries with it.
- * filter_libjq.c loads the module when an expression needs it; the table is the only symbol it looks up.  The module
- * uses nothing of ours, so it can be loaded by a program and by a shared library alike.
+ * The engine does not link libjq, which takes 15 to 22 ms to compile any expression and brings two
+ * libraries with it. filter_libjq.c loads the module when an expression needs it; the table is the
+ * only symbol it looks up.  The module uses nothing of ours, so it can be loaded by a program and
+ * by a shared library alike.
  *
  * Nothing here writes to stdout or stderr or reads the environment or ~/.jq.
  */
@@ -30,8 +31,8 @@ struct jq_module {
     unsigned version;
 
     /*
-     * NULL when it does not compile: `why` is the first thing that jq had to say, without its prefix and the place it
-     * names (jq knows lines only).
+     * NULL when it does not compile: `why` is the first thing that jq had to say, without its
+     * prefix and the place it names (jq knows lines only).
      */
     struct jq_program *(*compile)(const char *expression, char *why, size_t why_size);
     void (*release)(struct jq_program *program);

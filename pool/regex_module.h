@@ -1,5 +1,6 @@
 /*
- * What plasmite-regex.so offers: Oniguruma, the regular expressions of jq, behind one table.  See jq_module.h for why.
+ * What plasmite-regex.so offers: Oniguruma, the regular expressions of jq, behind one table.  See
+ * jq_module.h for why.
  */
 #ifndef REGEX_MODULE_H
 #define REGEX_MODULE_H
@@ -19,7 +20,10 @@ enum regex_outcome { REGEX_NO, REGEX_YES, REGEX_FAILED /* a limit was reached */
 struct regex_module {
     unsigned version;
 
-    /* NULL: `why` says what is wrong.  Flags are letters as in jq's test(); the caller has checked them. */
+    /*
+     * NULL: `why` says what is wrong.  Flags are letters as in jq's test(); the caller has checked
+     * them.
+     */
     void *(*compile)(const char *pattern, size_t n, const char *flags, char *why, size_t why_size);
     void (*release)(void *compiled);
     enum regex_outcome (*search)(void *compiled, const char *text, size_t n);

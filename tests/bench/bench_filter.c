@@ -1,9 +1,11 @@
 /*
- * Filters beside the gate, or beside libjq:  bench_filter LANE gate|libjq ROUNDS N BYTES      N messages a round
+ * Filters beside the gate, or beside libjq:  bench_filter LANE gate|libjq ROUNDS N BYTES      N
+ * messages a round
  *
- * The gate reads every byte of a document once, which is what a filter may cost at most; it stands in the floor's
- * column.  Beside libjq the same expression runs in both, and what is native has to leave it behind.
- * LANE `first` is another thing: from the text of an expression to its first answer, beside reading the clock.
+ * The gate reads every byte of a document once, which is what a filter may cost at most; it stands
+ * in the floor's column.  Beside libjq the same expression runs in both, and what is native has to
+ * leave it behind. LANE `first` is another thing: from the text of an expression to its first
+ * answer, beside reading the clock.
  */
 #include "bench.h"
 

@@ -1,6 +1,7 @@
 /*
- * Any expression, any bytes as a payload: the words, the parser and the evaluator read and loop no further than they may.
- * The input is an expression, a NUL, and a payload; of a payload that is JSON, both readings of each path must agree.
+ * Any expression, any bytes as a payload: the words, the parser and the evaluator read and loop no
+ * further than they may. The input is an expression, a NUL, and a payload; of a payload that is
+ * JSON, both readings of each path must agree.
  */
 #include "filter_eval.h"
 #include "pool/json.h"

@@ -1,8 +1,9 @@
 /*
- * Random documents and random expressions of the kind that the native evaluator knows, for comparing it with libjq.
+ * Random documents and random expressions of the kind that the native evaluator knows, for
+ * comparing it with libjq.
  *
- * Small alphabets, so that things meet: the same few keys, strings and numbers everywhere.  What is left out on purpose is
- * what differs on purpose (integers beyond 2^53) or ends libjq (index("")).
+ * Small alphabets, so that things meet: the same few keys, strings and numbers everywhere.  What is
+ * left out on purpose is what differs on purpose (integers beyond 2^53) or ends libjq (index("")).
  */
 #ifndef FILTER_RANDOM_H
 #define FILTER_RANDOM_H

@@ -1,5 +1,6 @@
 /*
- * Filters as their callers see them: what an expression says about a message, what is refused, where errors are.
+ * Filters as their callers see them: what an expression says about a message, what is refused,
+ * where errors are.
  */
 #include "pools.h"
 
@@ -502,7 +503,10 @@ static void strangers__get_the_native_evaluator_alone(void **state)
     }
 }
 
-/* Bytes of a pool file that somebody else wrote: no answer is right, but nothing is read behind the end. */
+/*
+ * Bytes of a pool file that somebody else wrote: no answer is right, but nothing is read behind the
+ * end.
+ */
 static void what_is_no_json__is_survived(void **state)
 {
     static const char *const expressions[] = {

@@ -1,9 +1,10 @@
 /*
  * A jq expression that says yes or no to a message.
  *
- * The expression sees the whole envelope: .seq, .time, .meta.tags, .data.  Its outputs are looked at in order; the
- * message matches when one of them is true.  false and null are no match, a run-time error ends with no
- * match, and any other output is FILTER_ODD: the caller decides what that means.
+ * The expression sees the whole envelope: .seq, .time, .meta.tags, .data.  Its outputs are looked
+ * at in order; the message matches when one of them is true.  false and null are no match, a run-
+ * time error ends with no match, and any other output is FILTER_ODD: the caller decides what that
+ * means.
  *
  *     filter_new(bytes_of(".data.level == \"error\""), &filter, &err)
  *     filter_match(filter, &message, &err)
@@ -33,20 +34,22 @@ struct filter;
 
 enum filter_flags {
     /*
-     * For an expression from somebody who must not use more than a moment of this process: only what the native
-     * evaluator knows, where each message has a limit of steps.  Anything else is Usage, and the hint says what
+     * For an expression from somebody who must not use more than a moment of this process: only
+     * what the native evaluator knows, where each message has a limit of steps.  Anything else is
+     * Usage, and the hint says what
      */
     FILTER_NATIVE_ONLY = 1 << 0,
 };
 
 /*
- * Compiles.  Usage with message `invalid filter expression`, a hint that repeats the expression and points at
- * the place, when it does not compile or asks for what no filter may have ($ENV, env, import, include, input,
- * inputs, debug, stderr, halt, halt_error, get_search_list, input_filename, input_line_number).  Internal when the
- * part of the program that it needs cannot be loaded.
+ * Compiles.  Usage with message `invalid filter expression`, a hint that repeats the expression and
+ * points at the place, when it does not compile or asks for what no filter may have ($ENV, env,
+ * import, include, input, inputs, debug, stderr, halt, halt_error, get_search_list, input_filename,
+ * input_line_number).  Internal when the part of the program that it needs cannot be loaded.
  *
- * Expressions of paths, comparisons, and, or, not and the usual functions run in here, on the bytes of the message, and are
- * ready in microseconds; the others take libjq 15 to 30 ms to compile, and some 20 us for each KB of each message.
+ * Expressions of paths, comparisons, and, or, not and the usual functions run in here, on the bytes
+ * of the message, and are ready in microseconds; the others take libjq 15 to 30 ms to compile, and
+ * some 20 us for each KB of each message.
  */
 int filter_new_with(struct bytes expression, enum filter_flags flags, struct filter **ret,
                     struct error *err);

@@ -1,0 +1,94 @@
+#include "filter_parse.h"
+
+void *parse_allocate(struct parse *p, size_t n)
+{
+    void *memory = arena_alloc(&p->program->arena, n);
+
+    if (memory != NULL) {
+        memset(memory, 0, n);
+    } else if (!p->failed) {
+        p->failed = true;
+        fail(p->err, PLSM_ERROR_INTERNAL, "out of memory");
+    }
+    return memory;
+}
+
+struct node *node_new(struct parse *p, enum node_kind kind)
+{
+    struct node *node = parse_allocate(p, sizeof *node);
+
+    if (node != NULL) {
+        node->kind = (uint8_t)kind;
+        node->path = PATH_NONE;
+    }
+    return node;
+}
+
+struct node *node_const(struct parse *p, struct val value)
+{
+    struct node *node = node_new(p, NODE_CONST);
+
+    if (node != NULL)
+        node->value = value;
+    return node;
+}
+
+/* NULL when an argument is. */
+struct node *node_of(struct parse *p, enum node_kind kind, const struct call *call,
+                     struct node *const *args, size_t n)
+{
+    struct node *node = node_new(p, kind);
+
+    for (size_t i = 0; i < n && node != NULL; i++) {
+        if (args[i] == NULL)
+            return NULL;
+        node->args[i] = args[i];
+    }
+    if (node != NULL) {
+        node->call = call;
+        node->n = n;
+    }
+    return node;
+}
+
+struct node *node_apply(struct parse *p, const struct call *call, struct node *a, struct node *b)
+{
+    struct node *const args[] = {a, b};
+
+    return node_of(p, NODE_APPLY, call, args, call->n_args);
+}
+
+/* ---- paths from the top ---- */
+
+int path_child(struct parse *p, int parent, struct bytes key)
+{
+    struct program *program = p->program;
+    unsigned depth = 0;
+    int i;
+
+    for (i = program->paths[parent].first_child; i != PATH_NONE; i = program->paths[i].next)
+        if (bytes_equal(program->paths[i].key, key))
+            return i;
+    for (i = parent; i != PATH_TOP; i = program->paths[i].parent)
+        depth++;
+    if (program->n_paths == PATHS_MAX || depth >= PATH_DEPTH_MAX)
+        return PATH_NONE;
+    i = (int)program->n_paths++;
+    program->paths[i] = (struct path){key, parent, PATH_NONE, program->paths[parent].first_child};
+    program->paths[parent].first_child = i;
+    return i;
+}
+
+struct node *node_path(struct parse *p, int path)
+{
+    struct node *node = path == PATH_NONE ? NULL : node_new(p, NODE_PATH);
+
+    if (node != NULL)
+        node->path = path;
+    return node;
+}
+
+struct node *node_here(struct parse *p)
+{
+    return p->base != PATH_NONE ? node_path(p, p->base) : node_new(p, NODE_INPUT);
+}
