@@ -1,12 +1,14 @@
 #include "attr.h"
 
 #include "base/units.h"
+#include "log.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #define CONSTANT 3600.0 /* seconds: until somebody says otherwise */
-#define STREAM_BYTES 4096 /* splice programs read nothing at all from a file of size 0; sysfs does the same */
+#define STREAM_BYTES                                                                               \
+    4096 /* splice programs read nothing at all from a file of size 0; sysfs does the same */
 
 static mode_t type_of(const struct place *place)
 {
@@ -35,6 +37,7 @@ static mode_t mode_of(const struct place *place, mode_t mode)
         return 0777;
     case PLACE_APPEND:
     case PLACE_LINES:
+    case PLACE_LOG:
         return mode & 0666;
     case PLACE_SIZE:
     case PLACE_CTL:
@@ -62,6 +65,16 @@ static uint64_t time_of(const struct mount *m, const struct node *node)
     return m->start_ns;
 }
 
+static void describe_log(struct node *node, struct stat *st)
+{
+    uint64_t size, time_ns;
+
+    log_stat(node, &size, &time_ns);
+    st->st_size = (off_t)size;
+    st->st_blocks = (st->st_size + 511) / 512; /* full: a hole would be copied as NULs */
+    set_time(st, time_ns);
+}
+
 static void set_size(const struct node *node, struct stat *st)
 {
     if (node->snapshot != NULL)
@@ -78,7 +91,7 @@ void attr_fill_dirent(const struct place *place, const struct mpool *pool, struc
     *st = (struct stat){.st_mode = type_of(place), .st_ino = node_ino(pool, place)};
 }
 
-void attr_fill(struct mount *m, const struct node *node, struct stat *st)
+void attr_fill(struct mount *m, struct node *node, struct stat *st)
 {
     struct stat owner = {.st_mode = 0700, .st_uid = getuid(), .st_gid = getgid()};
 
@@ -94,6 +107,8 @@ void attr_fill(struct mount *m, const struct node *node, struct stat *st)
                         .st_blksize = 128 * 1024};
     set_size(node, st);
     set_time(st, time_of(m, node));
+    if (node->place.kind == PLACE_LOG)
+        describe_log(node, st);
 }
 
 double attr_timeout(const struct node *node)
@@ -101,6 +116,8 @@ double attr_timeout(const struct node *node)
     switch (node->place.kind) {
     case PLACE_ROOT:
         return 1;
+    case PLACE_LOG:
+        return 0;
     case PLACE_VIEW:
         return node->place.depth > 0 ? 1 : CONSTANT;
     default:
@@ -123,6 +140,6 @@ double entry_timeout(const struct node *node)
     case PLACE_LINK:
         return CONSTANT;
     default:
-        return path_is_stream(&node->place) ? 1 : 0;
+        return path_is_stream(&node->place) || node->place.kind == PLACE_LOG ? 1 : 0;
     }
 }

@@ -4,7 +4,7 @@
 
 #include "node.h"
 
-void attr_fill(struct mount *m, const struct node *node, struct stat *st);
+void attr_fill(struct mount *m, struct node *node, struct stat *st);
 /* The kind and inode number alone, for readdir; `pool` NULL outside pools. */
 void attr_fill_dirent(const struct place *place, const struct mpool *pool, struct stat *st);
 

@@ -3,6 +3,7 @@
 #include "attr.h"
 #include "base/units.h"
 #include "handle.h"
+#include "log.h"
 #include "lookup.h"
 #include "notes.h"
 #include "pool/store.h"
@@ -73,6 +74,8 @@ static int add_fixed(struct mount *m, const struct node *node, struct listing *l
 
         if (path_step(&node->place, name, 0, &place, NULL) != 0)
             continue;
+        if (place.kind == PLACE_LOG)
+            (void)log_place(node->pool, &place, NULL); /* else it is shown with another number */
         attr_fill_dirent(&place, node->pool, &st);
         if (m->list_live || place.kind != PLACE_LINK || !place.link_live)
             result = add(list, name, &st);

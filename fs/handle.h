@@ -56,6 +56,7 @@ int append_open(struct mount *m, struct node *node, int flags, struct handle **r
                 uint32_t *open_flags);
 int messages_open(struct mount *m, struct node *node, enum view_patience patience,
                   struct handle **ret, uint32_t *open_flags, bool *later);
+int log_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
 int events_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
 int control_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
 int file_open(struct mount *m, struct node *node, enum view_patience patience, struct handle **ret,

@@ -5,6 +5,8 @@
 #include "handle.h"
 #include "hash.h"
 #include "instant.h"
+#include "kick.h"
+#include "log.h"
 #include "notes.h"
 #include "status.h"
 #include "work.h"
@@ -33,6 +35,8 @@ void lookup_reply(fuse_req_t req, struct mount *m, struct node *node)
         .ino = node->id, .attr_timeout = attr_timeout(node), .entry_timeout = entry_timeout(node)};
 
     attr_fill(m, node, &entry.attr);
+    if (node->place.kind == PLACE_LOG)
+        kick_watch(m->kick, node);
     if (fuse_reply_entry(req, &entry) == -ENOENT)
         nodes_forget(m->nodes, entry.ino, 1);
 }
@@ -225,10 +229,25 @@ static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const
     enter(req, m, root, name, (struct node_version){pool->identity, 0}, place, pool, NULL);
 }
 
+static void enter_log(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                      struct place *place)
+{
+    struct error err = ERROR_INIT;
+
+    if (log_place(dir->pool, place, &err) < 0) {
+        path_done(place);
+        refuse(req, m, dir, name, status_errno(&err, DOOR_PATH), &err);
+        return;
+    }
+    enter(req, m, dir, name, (struct node_version){place->n, 0}, place, dir->pool, NULL);
+}
+
 static void enter_place(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                         struct place *place)
 {
-    if (!instant_is(place) && (!path_is_view(place) || path_is_stream(place)))
+    if (place->kind == PLACE_LOG)
+        enter_log(req, m, dir, name, place);
+    else if (!instant_is(place) && (!path_is_view(place) || path_is_stream(place)))
         enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
     else if (!enter_made(req, m, dir, name, place, VIEW_QUICK))
         enter_made_later(req, m, dir, name, place);
@@ -287,8 +306,20 @@ static bool is_gap(const struct node *node)
            node->version.a > node->place.n;
 }
 
-static int open_node(struct mount *m, struct node *node, int flags, enum view_patience patience,
-                     struct handle **ret, uint32_t *open_flags, bool *later)
+/* Appending is all that can be done to a log; the thread that kicks only seems to write. */
+static int open_log(fuse_req_t req, struct mount *m, struct node *node, int flags, struct handle **ret,
+                    uint32_t *open_flags)
+{
+    if ((flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY || kick_asks(m->kick, req))
+        return log_open(m, node, ret, open_flags);
+    if ((flags & (O_ACCMODE | O_APPEND | O_TRUNC)) != (O_WRONLY | O_APPEND))
+        return EPERM;
+    return append_open(m, node, flags, ret, open_flags);
+}
+
+static int open_node(fuse_req_t req, struct mount *m, struct node *node, int flags,
+                     enum view_patience patience, struct handle **ret, uint32_t *open_flags,
+                     bool *later)
 {
     struct error err = ERROR_INIT;
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
@@ -300,6 +331,8 @@ static int open_node(struct mount *m, struct node *node, int flags, enum view_pa
     }
     if (node->place.kind == PLACE_APPEND || node->place.kind == PLACE_LINES)
         return append_open(m, node, flags, ret, open_flags);
+    if (node->place.kind == PLACE_LOG)
+        return open_log(req, m, node, flags, ret, open_flags);
     if (writes && path_is_written(&node->place))
         return control_open(m, node, ret, open_flags);
     if (writes)
@@ -324,7 +357,7 @@ static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int fla
     struct handle *h = NULL;
     uint32_t open_flags = 0;
     bool later = false;
-    int status = open_node(m, node, flags, patience, &h, &open_flags, &later);
+    int status = open_node(req, m, node, flags, patience, &h, &open_flags, &later);
 
     if (later && patience == VIEW_QUICK)
         return false;

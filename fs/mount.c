@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "events.h"
 #include "handle.h"
+#include "kick.h"
 #include "matches.h"
 #include "node.h"
 #include "notes.h"
@@ -126,6 +127,7 @@ static void *stop_when_asked(void *arg)
         continue;
     atomic_store(&m->stopping, true);
     waiters_stop(m->waiters);
+    kick_stop(m->kick); /* it may wait for an answer of the loop */
     fuse_session_exit(m->session);
     /* The loop may be just about to sleep in read(2): once is not enough. */
     while (!atomic_load(&stopper->loop_ended)) {
@@ -143,7 +145,7 @@ static int loop(struct mount *m)
     int result;
 
     sigaction(SIGUSR1, &action, NULL);
-    if (waiters_start(m->waiters) < 0 || watch_start(m->watch) < 0 ||
+    if (waiters_start(m->waiters) < 0 || watch_start(m->watch) < 0 || kick_start(m->kick) < 0 ||
         pthread_create(&thread, NULL, stop_when_asked, &stopper) != 0)
         return -1;
     result = fuse_session_loop(m->session);
@@ -175,8 +177,9 @@ static int make_parts(struct mount *m, struct error *err)
     m->matches = matches_cache_new();
     m->notes = notes_table_new();
     m->events = events_new(m);
+    m->kick = kick_new(m);
     if (m->pools == NULL || m->nodes == NULL || m->waiters == NULL || m->workers == NULL ||
-        m->watch == NULL || m->matches == NULL || m->notes == NULL || m->events == NULL)
+        m->watch == NULL || m->matches == NULL || m->notes == NULL || m->events == NULL || m->kick == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return 0;
 }
@@ -184,6 +187,7 @@ static int make_parts(struct mount *m, struct error *err)
 static void free_parts(struct mount *m)
 {
     handles_free(m);
+    kick_free(m->kick);
     nodes_free(m->nodes);
     matches_cache_free(m->matches);
     waiters_free(m->waiters);

@@ -3,9 +3,10 @@
  *
  * One thread, the loop, takes all requests from the kernel and answers nearly all of them; it never
  * waits.  Workers (work.h) do what may take long, one thread (waiters.h) waits for messages on behalf of
- * everybody who is parked, one (watch.h) watches the pool directory.  Locks, outermost first: a handle's own
+ * everybody who is parked, one (watch.h) watches the pool directory, one (kick.h) makes events for
+ * those who watch `log`.  Locks, outermost first: a handle's own
  * (streams, appends, snapshots, match lists); then the tables' (nodes, pools, waiters, work, notes), which are never held
- * together and under which nothing is called that waits or takes another lock.
+ * together and under which nothing is called that waits or takes another lock; the list of kick.h comes before that of nodes.
  */
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
@@ -22,6 +23,7 @@
 
 struct events;
 struct handle;
+struct kick;
 struct mpools;
 struct nodes;
 struct waiters;
@@ -58,6 +60,7 @@ struct mount {
     struct matches_cache *matches;
     struct notes_table *notes;
     struct events *events;
+    struct kick *kick;
 };
 
 /* Unfinished text of writers and cut messages of readers, together. */

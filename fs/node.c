@@ -365,6 +365,16 @@ size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, s
     return found;
 }
 
+bool node_is_known(struct nodes *nodes, const struct node *node)
+{
+    bool known;
+
+    pthread_mutex_lock(&nodes->lock);
+    known = node->lookups > 0;
+    pthread_mutex_unlock(&nodes->lock);
+    return known;
+}
+
 void node_announce(struct nodes *nodes, struct node *node)
 {
     pthread_mutex_lock(&nodes->lock);

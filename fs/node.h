@@ -22,6 +22,7 @@ struct node {
     uint64_t lookups;
     unsigned refs;
     uint64_t used_ns;
+    atomic_uint_fast64_t log_size; /* of a log: the largest that was told */
     bool announced; /* the kernel was told that this pool is gone */
     /* Constant: */
     uint64_t id;
@@ -69,6 +70,9 @@ size_t nodes_count(struct nodes *nodes);
 
 /* The directories of pools of that name that the kernel knows and was not yet told are gone; with references. */
 size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, size_t n);
+
+/* Does the kernel know it? */
+bool node_is_known(struct nodes *nodes, const struct node *node);
 
 /* The kernel knows that this one is gone. */
 void node_announce(struct nodes *nodes, struct node *node);

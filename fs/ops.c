@@ -3,6 +3,7 @@
 #include "attr.h"
 #include "dir.h"
 #include "handle.h"
+#include "kick.h"
 #include "lookup.h"
 #include "waiters.h"
 
@@ -82,7 +83,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
     fuse_reply_none(req);
 }
 
-static void reply_attr(fuse_req_t req, const struct node *node)
+static void reply_attr(fuse_req_t req, struct node *node)
 {
     struct stat st;
 
@@ -133,13 +134,23 @@ static int change_written(int to_set)
     return (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0 ? EPERM : 0;
 }
 
-static int change(const struct node *node, const struct stat *attr, int to_set)
+/* It only ever grows at its end; the thread that kicks truncates it to the size it has. */
+static int change_log(fuse_req_t req, int to_set)
+{
+    if ((to_set & FUSE_SET_ATTR_SIZE) != 0 && !kick_asks(mount_of(req)->kick, req))
+        return EPERM;
+    return change_written(to_set);
+}
+
+static int change(fuse_req_t req, const struct node *node, const struct stat *attr, int to_set)
 {
     const int times = FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME |
                       FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
 
     if (node->place.kind == PLACE_VIEW && node->place.depth == 0)
         return (to_set & times) != 0 ? EPERM : change_pool(node->pool, attr, to_set);
+    if (node->place.kind == PLACE_LOG)
+        return change_log(req, to_set);
     if (path_is_written(&node->place))
         return change_written(to_set);
     return (to_set & FUSE_SET_ATTR_SIZE) != 0 ? EACCES : EPERM;
@@ -154,7 +165,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     (void)fi;
     if (node == NULL)
         return;
-    status = change(node, attr, to_set);
+    status = change(req, node, attr, to_set);
     if (status != 0)
         fuse_reply_err(req, status);
     else

@@ -49,6 +49,7 @@ static const struct row {
     {"errors", IN_SYSTEM | IN_POOL, IN_SYSTEM | IN_POOL, PLACE_ERRORS},
     {"append", IN_WRITE, IN_WRITE, PLACE_APPEND},
     {"lines", IN_POOL | IN_TAGS, IN_POOL | IN_TAGS, PLACE_LINES},
+    {"log", IN_POOL, IN_POOL, PLACE_LOG},
     {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST, .n = TAIL_MESSAGES},
     {"all", IN_VIEWS, IN_VIEWS, PLACE_LINK, .link = "from/1"},
     {"follow", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/last/0", .link_live = true},
@@ -368,6 +369,11 @@ int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct
     if (dir->kind == PLACE_ROOT)
         return step_pool(dir, name, ret);
     return ENOENT;
+}
+
+void path_number(struct place *place, uint64_t number)
+{
+    place->ino_seed = hash_u64(place->ino_seed, number);
 }
 
 bool path_is_dir(const struct place *place)

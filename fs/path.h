@@ -25,6 +25,7 @@ enum place_kind {
     PLACE_PARAM,  /* last/ since/ from/ seq/ tag/ replay/: names below are arguments */
     PLACE_APPEND,
     PLACE_LINES,
+    PLACE_LOG,
     PLACE_INFO,
     PLACE_TAGS,
     PLACE_CTL,
@@ -60,7 +61,7 @@ struct place {
     enum modifier modifier;    /* ... this */
     const char *link;          /* PLACE_LINK: where it points */
     bool link_live;            /* ... and does that end block? */
-    uint64_t n;                /* LAST: how many; FROM, SEQ: which; VALUE: enum place_value */
+    uint64_t n;                /* LAST: how many; FROM, SEQ: which; LOG: epoch; VALUE: enum place_value */
     uint64_t from_ns, until_ns; /* SINCE; until UINT64_MAX: no end */
     uint64_t ino_seed;         /* of the canonical path below the pool */
 };
@@ -86,6 +87,9 @@ bool path_is_view(const struct place *place);
 bool path_is_stream(const struct place *place);
 /* Is there to be written to? */
 bool path_is_written(const struct place *place);
+
+/* The same name, but another file for each number. */
+void path_number(struct place *place, uint64_t number);
 
 /* May a missing name here be remembered for a second?  Not where names are arguments or pools. */
 bool path_negative_cached(const struct place *dir, const char *name);

@@ -162,6 +162,8 @@ static int describe(struct mpool *pool, struct error *err)
                        "failed to look at the pool file");
     pool->created_ns = info.created_ns;
     pool->ring_size = info.ring_size;
+    pool->file_size = info.file_size;
+    memcpy(pool->uuid, info.uuid, sizeof pool->uuid);
     pool->edge.last_stat = st;
     pool->identity = hash_bytes(hash_u64(HASH_START, st.st_ino),
                                 (struct bytes){(const char *)info.uuid, sizeof info.uuid});

@@ -29,7 +29,8 @@ struct mpool {
     atomic_bool gone;     /* deleted or replaced: to be treated as not there */
     uint64_t identity;    /* differs between pools of one name that follow each other */
     uint64_t created_ns;
-    uint64_t ring_size;   /* bytes */
+    uint64_t ring_size, file_size; /* bytes */
+    unsigned char uuid[16];
     atomic_uint handles;  /* open files of this pool; rmdir looks */
     struct notes *notes;  /* with a reference */
     struct tags *tags;

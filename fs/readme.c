@@ -23,6 +23,8 @@ static const char pool_text[] =
     "                      Whole messages are copied as messages.\n"
     "    lines             write plain text here: each line becomes the message {\"line\":\"...\"}\n"
     "                      (make 2>&1 | tee lines)\n"
+    "    log               all of it as a growing file: tail -f log, less +F log, log shippers, inotifywait;\n"
+    "                      what was overwritten reads as blank lines, so that offsets stay true\n"
     "    tail  all         the last ten messages; all that are kept\n"
     "    last/N            the last N\n"
     "    from/SEQ seq/N    from that number on; exactly that one\n"
