@@ -268,8 +268,8 @@ enum filter_result libjq_filter_match(struct libjq_filter *filter, const struct 
         case JQ_ODD:
             (void)buf_add_str(odd, value); /* then it is told without */
             return FILTER_ODD;
-        case JQ_LATE:
-            fail(err, PLSM_ERROR_USAGE, "the filter takes seconds on a message, and was ended");
+        case JQ_HALTED:
+            fail(err, PLSM_ERROR_USAGE, "the filter takes too much time or memory on a message");
             fail_seq(err, message->seq);
             return FILTER_FAILED;
         case JQ_FAILED:

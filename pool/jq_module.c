@@ -18,10 +18,6 @@
  */
 #define REGEX_RETRIES_MAX 1000000
 
-/* Time for one message.  Reading it takes jq 20 to 40 ns a byte. */
-#define LIMIT_NS 5000000000
-#define LIMIT_NS_PER_BYTE 200
-
 struct jq_program {
     jq_state *jq;
     jmp_buf no_memory;
@@ -287,7 +283,7 @@ static enum jq_outcome match(struct jq_program *program, const char *json, size_
 
     if (program->dead || n > INT_MAX)
         return JQ_FAILED;
-    watch_begin(&watched, program->jq, LIMIT_NS + n * LIMIT_NS_PER_BYTE);
+    watch_begin(&watched, program->jq, n);
     leaks_hide();
     if (setjmp(program->no_memory) == 0) {
         jv_nomem_handler(no_memory, program);
@@ -296,8 +292,7 @@ static enum jq_outcome match(struct jq_program *program, const char *json, size_
         program->dead = true;
     }
     leaks_show();
-    watch_end(&watched);
-    return watched.late ? JQ_LATE : outcome;
+    return watch_end(&watched) ? outcome : JQ_HALTED;
 }
 
 __attribute__((visibility("default"))) extern const struct jq_module plasmite_jq_module;

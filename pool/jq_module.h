@@ -23,7 +23,7 @@ enum jq_outcome {
     JQ_NO,
     JQ_YES,
     JQ_ODD,    /* neither true, false nor null; its text is in `odd`, cut where it does not fit */
-    JQ_LATE,   /* it was ended, after seconds */
+    JQ_HALTED, /* it took seconds, or too much memory */
     JQ_FAILED, /* no memory; the program is of no further use, release it */
 };
 

@@ -2,8 +2,15 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+/* For one message.  Reading it takes jq 20 to 40 ns and some 20 bytes for each byte. */
+#define LIMIT_NS 5000000000
+#define LIMIT_NS_PER_BYTE 200
+#define LIMIT_BYTES (512UL << 20)
+#define LIMIT_BYTES_PER_BYTE 50
 
 #define LOOK_NS 100000000    /* between two looks */
 #define LOOKS_IN_VAIN_MAX 20 /* then the thread ends; the next evaluation starts another */
@@ -24,14 +31,35 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* True when there was nothing to watch. */
-static bool halt_late_ones(void)
+/* Pages of its own that the process has in memory, files apart; 0 when nobody says. */
+static uint64_t own_pages(void)
 {
-    uint64_t now = now_ns();
+    unsigned long size, resident = 0, shared = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+
+    if (statm == NULL)
+        return 0;
+    if (fscanf(statm, "%lu %lu %lu", &size, &resident, &shared) != 3 || resident < shared)
+        resident = shared = 0;
+    fclose(statm);
+    return resident - shared;
+}
+
+static bool is_too_much(struct watched *w, uint64_t now, uint64_t pages)
+{
+    if (w->pages_before == 0)
+        w->pages_before = pages;
+    return now >= w->deadline_ns || pages > w->pages_before + w->pages_more;
+}
+
+/* True when there was nothing to watch. */
+static bool halt_some(void)
+{
+    uint64_t now = now_ns(), pages = watch.first != NULL ? own_pages() : 0;
 
     for (struct watched *w = watch.first; w != NULL; w = w->next)
-        if (!w->late && now >= w->deadline_ns) {
-            w->late = true;
+        if (!w->halted && is_too_much(w, now, pages)) {
+            w->halted = true;
             jq_halt(w->jq, jv_invalid(), jv_invalid());
         }
     return watch.first == NULL;
@@ -46,7 +74,7 @@ static void *look(void *unused)
     while (in_vain < LOOKS_IN_VAIN_MAX) {
         nanosleep(&pause, NULL);
         pthread_mutex_lock(&watch.lock);
-        in_vain = halt_late_ones() ? in_vain + 1 : 0;
+        in_vain = halt_some() ? in_vain + 1 : 0;
         if (in_vain == LOOKS_IN_VAIN_MAX)
             watch.running = false; /* with the lock held: whoever comes now starts another */
         pthread_mutex_unlock(&watch.lock);
@@ -73,9 +101,15 @@ static void start_thread(void)
     pthread_attr_destroy(&attr);
 }
 
-void watch_begin(struct watched *watched, jq_state *jq, uint64_t limit_ns)
+void watch_begin(struct watched *watched, jq_state *jq, size_t n)
 {
-    *watched = (struct watched){.jq = jq, .deadline_ns = now_ns() + limit_ns};
+    uint64_t more = LIMIT_BYTES + n * LIMIT_BYTES_PER_BYTE;
+
+    *watched = (struct watched){
+        .jq = jq,
+        .deadline_ns = now_ns() + LIMIT_NS + n * LIMIT_NS_PER_BYTE,
+        .pages_more = more / (uint64_t)sysconf(_SC_PAGESIZE),
+    };
     pthread_mutex_lock(&watch.lock);
     watched->next = watch.first;
     if (watch.first != NULL)
@@ -86,11 +120,12 @@ void watch_begin(struct watched *watched, jq_state *jq, uint64_t limit_ns)
     pthread_mutex_unlock(&watch.lock);
 }
 
-void watch_end(struct watched *watched)
+bool watch_end(struct watched *watched)
 {
     pthread_mutex_lock(&watch.lock);
     *(watched->previous != NULL ? &watched->previous->next : &watch.first) = watched->next;
     if (watched->next != NULL)
         watched->next->previous = watched->previous;
     pthread_mutex_unlock(&watch.lock);
+    return !watched->halted;
 }

@@ -2,8 +2,8 @@
  * A jq expression that says yes or no to a message.
  *
  * The expression sees the whole envelope: .seq, .time, .meta.tags, .data.  Its outputs are looked
- * at in order; the message matches when one of them is true.  false and null are no match, a run-
- * time error ends with no match, and any other output is FILTER_ODD: the caller decides what that
+ * at in order; the message matches when one of them is true.  false and null are no match, a
+ * run-time error ends with no match, and any other output is FILTER_ODD: the caller decides what that
  * means.
  *
  *     filter_new(bytes_of(".data.level == \"error\""), &filter, &err)
@@ -11,14 +11,15 @@
  *     filter_free(filter)
  *
  * Every expression means what jq 1.6 takes it to mean, but that
- *  - whole numbers are compared exactly, whatever their size (jq reads them as doubles), in expressions without
- *    arithmetic and the other things that only libjq knows;
+ *
+ *  - whole numbers are compared exactly, whatever their size (jq reads them as doubles), in
+ *    expressions without arithmetic and the other things that only libjq knows;
  *  - a lone surrogate in the text (\ud800) is U+FFFD, which jq would refuse;
- *  - what ends jq or hangs it does not: % -1 of the lowest integer is 0, an empty string is found nowhere by index and its
- *    like, a number that is no time is an error;
+ *  - what ends jq or hangs it does not: % -1 of the lowest integer is 0, an empty string is found
+ *    nowhere by index and its like, a number that is no time is an error;
  *  - a constant regular expression that is none does not compile, where jq would never match;
- *  - there are limits: steps and seconds for a message (FILTER_FAILED), steps of a regular expression (an error of jq: no
- *    match), words and nesting of an expression.
+ *  - there are limits: steps, or seconds and memory, for a message (FILTER_FAILED), steps of a
+ *    regular expression (an error of jq: no match), words and nesting of an expression.
  *
  * A filter belongs to one thread at a time.
  */
@@ -61,7 +62,7 @@ enum filter_result {
     FILTER_YES,
     /* neither true, false nor null; *err is Usage, `filter expression must yield booleans` */
     FILTER_ODD,
-    /* *err: Internal, no memory; Usage, more steps on this message than a filter may take */
+    /* *err: Internal, no memory; Usage, more time or memory on this message than a filter may take */
     FILTER_FAILED,
 };
 
