@@ -3,6 +3,7 @@
 #include "target.h"
 
 #include "pool/error_text.h"
+#include "pool/store.h"
 
 #include <string.h>
 
@@ -35,6 +36,23 @@ static int not_found(struct cli *cli, const char *path)
                      buf_str(&command));
 }
 
+/* A mistyped path must not cost somebody another file: what is not named like a pool must be one. */
+static int check_is_pool(struct cli *cli, const char *path)
+{
+    auto_pool struct pool *pool = NULL;
+    struct error why = ERROR_INIT;
+    size_t n = strlen(path), suffix = strlen(POOL_SUFFIX);
+
+    if ((n >= suffix && strcmp(path + n - suffix, POOL_SUFFIX) == 0) ||
+        pool_open(path, POOL_READ, &pool, &why) == 0 || why.kind == PLSM_ERROR_NOT_FOUND ||
+        why.kind == PLSM_ERROR_PERMISSION)
+        return 0;
+    fail(&cli->error, PLSM_ERROR_USAGE, "not a pool file");
+    fail_path(&cli->error, path);
+    return fail_hint(&cli->error, "It is no pool that can be opened, and its name does not end "
+                                  "in " POOL_SUFFIX ". If it is to go nevertheless, use rm.");
+}
+
 /* Every name is tried; cli->error is used for each and cleared after. */
 static int delete_one(struct cli *cli, const char *name, struct buf *path)
 {
@@ -42,7 +60,7 @@ static int delete_one(struct cli *cli, const char *name, struct buf *path)
         fail(&cli->error, PLSM_ERROR_USAGE, "pool delete accepts local pool names or paths only");
         return fail_hint(&cli->error, "Run the command on the machine that has the pool.");
     }
-    if (target_path(cli, name, path) < 0)
+    if (target_path(cli, name, path) < 0 || check_is_pool(cli, path->p) < 0)
         return -1;
     if (pool_delete(path->p, &cli->error) == 0)
         return 0;

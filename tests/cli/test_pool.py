@@ -148,6 +148,19 @@ class Pool(harness.Case):
         self.assertEqual(result.rc, 3)
         self.assertEqual([line.split()[:2] for line in result.lines()], [["NAME", "STATUS"], ["ok", "OK"], ["missing", "ERR"]])
 
+    def test_delete__leaves_files_alone_that_are_no_pools(self):
+        notes = self.write_file("notes.txt", "precious\n" * 1000)
+        named = self.write_file("damaged.plasmite", "NOPE")
+        fifo = self.path("fifo")
+        os.mkfifo(fifo)
+        result = self.run_pls("pool", "delete", notes, named, fifo, self.dir)
+        report = result.json()
+        self.assertEqual(result.rc, 2)
+        self.assertEqual([entry["pool"] for entry in report["deleted"]], [named])
+        self.assertEqual([(entry["error"]["kind"], entry["error"]["message"]) for entry in report["failed"]],
+                         [("Usage", "not a pool file")] * 3)
+        self.assertTrue(os.path.exists(notes) and os.path.exists(fifo))
+
     def test_references(self):
         path = self.path("else", "where.db")
         self.ok("pool", "create", path)
