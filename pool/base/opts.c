@@ -15,6 +15,7 @@ struct parser {
     bool own;         /* the command was given something of its own */
     bool program_own; /* the program was given an option of its own */
     bool ended;       /* after -- */
+    bool is_help;     /* after the word help: the other words name the page */
 };
 
 /* What an option or argument is called in an error. */
@@ -201,7 +202,7 @@ static const struct option_spec *find(const struct parser *p, const char *name, 
     const struct option_spec *spec = NULL;
 
     *ret_of_program = false;
-    if (p->opts->depth > 1)
+    if (p->opts->depth > 1 && !p->is_help)
         spec = find_in(current(p)->options, name, n, letter);
     if (spec == NULL) {
         spec = find_in(p->opts->path[0]->options, name, n, letter);
@@ -259,7 +260,7 @@ static enum opts_outcome parse_long(struct parser *p, const char *word)
     const struct option_spec *spec;
 
     if (strcmp(name, "help") == 0)
-        return OPTS_HELP;
+        return p->is_help ? OPTS_RUN : OPTS_HELP;
     if (p->opts->depth == 1 && strcmp(name, "version") == 0)
         return OPTS_VERSION;
     spec = find(p, name, n, 0, &of_program);
@@ -335,19 +336,6 @@ static enum opts_outcome enter(struct parser *p, const char *word)
     return OPTS_RUN;
 }
 
-/* `help [COMMAND...]`: the rest names the page. */
-static enum opts_outcome parse_help(struct parser *p)
-{
-    for (; *p->argv != NULL; p->argv++) {
-        if (current(p)->subcommands == NULL)
-            return unexpected(p, *p->argv);
-        if (strcmp(*p->argv, "help") != 0 && strcmp(*p->argv, "--help") != 0 &&
-            enter(p, *p->argv) == OPTS_WRONG)
-            return OPTS_WRONG;
-    }
-    return OPTS_HELP;
-}
-
 /* The row for all words behind `--`, if the command has one. */
 static const struct option_spec *behind_row(const struct command_spec *command)
 {
@@ -377,8 +365,14 @@ static enum opts_outcome parse_word(struct parser *p, const char *word)
 {
     const struct option_spec *row;
 
-    if (current(p)->subcommands != NULL)
-        return strcmp(word, "help") == 0 ? parse_help(p) : enter(p, word);
+    if (current(p)->subcommands != NULL) {
+        if (strcmp(word, "help") != 0)
+            return enter(p, word);
+        p->is_help = true;
+        return OPTS_RUN;
+    }
+    if (p->is_help)
+        return unexpected(p, word);
     row = p->ended ? behind_row(current(p)) : NULL;
     if (row == NULL)
         row = argument_row(current(p), p->n_arguments++);
@@ -444,6 +438,8 @@ enum opts_outcome opts_parse(struct opts *ret, const struct command_spec *progra
 
     *ret = (struct opts){.path = {program}, .depth = 1, .program_values = program_values};
     outcome = parse_words(&p);
+    if (outcome == OPTS_RUN && p.is_help)
+        return OPTS_HELP;
     return outcome == OPTS_RUN ? check_complete(&p) : outcome;
 }
 

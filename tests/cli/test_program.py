@@ -46,6 +46,17 @@ class Program(harness.Case):
         self.assertEqual(self.ok("pool", "help", "create").out, self.ok("pool", "create", "--help").out)
         self.assertIn("<POOL|--all>", self.ok("doctor", "-h").out)
 
+    def test_help__takes_the_options_of_the_program(self):
+        page = self.ok("feed", "--help").out
+        for words in (["help", "--color", "never", "feed"], ["--json", "help", "feed"], ["help", "feed", "--format=json"],
+                      ["help", "--help", "feed"]):
+            self.assertEqual(self.ok(*words).out, page, words)
+        self.assertEqual(self.ok("help", "--json").out, self.ok("--help").out)
+        for words, message in [(["feed", "--tag", "x"], "unexpected argument '--tag' found"),
+                               (["feed", "x"], "unexpected argument 'x' found"),
+                               (["--color", "blue"], "invalid value 'blue' for '--color <COLOR>'")]:
+            self.assertEqual(self.refused("Usage", "help", *words)["message"], message)
+
     def test_help__of_the_program(self):
         page = self.ok("--help").out
         self.assertEqual(page, self.ok("help").out)
