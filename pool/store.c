@@ -19,8 +19,9 @@ int store_default_dir(struct buf *out)
 {
     const char *home = getenv("HOME");
     const size_t start = out->n;
+    bool is_known = home != NULL && home[0] != '\0';
 
-    if ((home == NULL || (buf_add_str(out, home) == 0 && buf_add_char(out, '/') == 0)) &&
+    if ((!is_known || (buf_add_str(out, home) == 0 && buf_add_char(out, '/') == 0)) &&
         buf_add_str(out, ".plasmite/pools") == 0)
         return 0;
     out->n = start;

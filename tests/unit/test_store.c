@@ -147,7 +147,7 @@ static void list__of_nothing_is_empty(void **state)
 
 static void default_dir__is_below_home(void **state)
 {
-    auto_buf struct buf dir = BUF_INIT, without = BUF_INIT;
+    auto_buf struct buf dir = BUF_INIT, without = BUF_INIT, empty = BUF_INIT;
 
     (void)state;
     setenv("HOME", "/home/x", 1);
@@ -156,6 +156,9 @@ static void default_dir__is_below_home(void **state)
     unsetenv("HOME");
     store_default_dir(&without);
     assert_string_equal(buf_str(&without), ".plasmite/pools");
+    setenv("HOME", "", 1);
+    store_default_dir(&empty);
+    assert_string_equal(buf_str(&empty), ".plasmite/pools");
 }
 
 int main(void)

@@ -12,7 +12,7 @@
 #define POOL_SUFFIX ".plasmite"
 #define POOL_NAME_MAX 200 /* bytes, without the suffix */
 
-/* $HOME/.plasmite/pools, or .plasmite/pools without HOME; added to *out. */
+/* $HOME/.plasmite/pools, or .plasmite/pools without HOME or with an empty one; added to *out. */
 int store_default_dir(struct buf *out);
 
 /*
