@@ -65,8 +65,11 @@ int cli_report(struct cli *cli, struct bytes json);
 /* Makes cli->out.error the error of the command; 0 when it is none (EPIPE: the reader has gone). */
 int cli_output_failed(struct cli *cli);
 
-/* One notice on stderr: a line of JSON, or `notice: TEXT` on a terminal.  details: a compact JSON object. */
-void cli_notice(struct cli *cli, const char *kind, const char *pool, const char *message,
+/*
+ * One notice on stderr: a line of JSON, or `notice: TEXT` on a terminal.  command: whose notice it is, which may be a
+ * part of the one that runs; details: a compact JSON object.
+ */
+void cli_notice(struct cli *cli, const char *command, const char *kind, const char *pool, const char *message,
                 const char *text, struct bytes details);
 
 /* The commands; each is in its own file. */

@@ -94,7 +94,7 @@ static void notice(const struct ingest *i, const char *kind, const char *message
 {
     if (i->notice != NULL)
         i->notice(i->user);
-    cli_notice(i->cli, kind, i->pool_ref, message, text, details);
+    cli_notice(i->cli, "feed", kind, i->pool_ref, message, text, details);
 }
 
 static void add_details(const struct ingest *i, const struct input_bad *bad,

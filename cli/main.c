@@ -165,7 +165,7 @@ int cli_report(struct cli *cli, struct bytes json)
     return cli_print(cli, &text);
 }
 
-void cli_notice(struct cli *cli, const char *kind, const char *pool, const char *message,
+void cli_notice(struct cli *cli, const char *command, const char *kind, const char *pool, const char *message,
                 const char *text, struct bytes details)
 {
     auto_buf struct buf line = BUF_INIT;
@@ -179,7 +179,7 @@ void cli_notice(struct cli *cli, const char *kind, const char *pool, const char 
     }
     format_time(clock_real_ns(), time);
     buf_printf(&line, "{\"notice\":{\"cmd\":\"%s\",\"details\":%.*s,\"kind\":\"%s\",\"message\":",
-               cli->opts->path[cli->opts->depth - 1]->name, (int)details.n, details.p, kind);
+               command, (int)details.n, details.p, kind);
     buf_add_json_string(&line, bytes_of(message));
     buf_add_str(&line, ",\"pool\":");
     buf_add_json_string(&line, bytes_of(pool));

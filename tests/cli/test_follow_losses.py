@@ -49,9 +49,9 @@ class Losses(harness.Case):
     def read_now(self, process):
         process.out = harness.Stream(process.popen.stdout)
 
-    def check_drop(self, line, cmd="follow"):
+    def check_drop(self, line):
         notice = json.loads(line)["notice"]
-        self.assertEqual((notice["kind"], notice["cmd"], notice["pool"]), ("drop", cmd, "demo"))
+        self.assertEqual((notice["kind"], notice["cmd"], notice["pool"]), ("drop", "follow", "demo"))
         details = notice["details"]
         self.assertEqual(set(details), {"dropped_count", "last_seen_seq", "next_seen_seq", "pool_path"})
         self.assertEqual(details["pool_path"], os.path.join(self.pools, "demo.plasmite"))
@@ -98,7 +98,7 @@ class Losses(harness.Case):
         duplex = self.start_unread("duplex", "demo", ready="wait")
         self.fill()
         self.read_now(duplex)
-        self.check_drop(duplex.err.line(), "duplex")
+        self.check_drop(duplex.err.line())  # it follows there
         duplex.close_stdin()
         self.assertEqual(duplex.wait(), 2)  # it was given nothing to send
         self.assertEqual(json.loads(duplex.out.rest().splitlines()[-1])["seq"], 300)
