@@ -68,13 +68,15 @@ void events_add(struct events *events, const char *event, const char *pool)
     waiters_kick(events->source.mount, &events->source);
 }
 
-static enum filled events_fill(struct reader *r, size_t max, struct error *err)
+static enum filled events_fill(struct reader *r, size_t max, enum view_patience patience,
+                               struct error *err)
 {
     struct events_reader *s = (struct events_reader *)r;
     struct events *events = s->events;
     uint64_t end;
     int result = 0;
 
+    (void)patience; /* it never takes long */
     pthread_mutex_lock(&events->lock);
     end = atomic_load(&events->source.news);
     if (end - s->next > KEPT)

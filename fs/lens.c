@@ -28,6 +28,9 @@ void lens_unref(struct lens *lens)
     for (size_t i = 0; i < lens->n_tags; i++)
         buf_done(&lens->tags[i]);
     free(lens->tags);
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        where_unref(lens->wheres[i]);
+    free(lens->wheres);
     buf_done(&lens->encoded);
     free(lens);
 }
@@ -59,11 +62,38 @@ static int insert(struct lens *lens, struct bytes quoted)
     return buf_add_bytes(&tags[at], quoted);
 }
 
+/* Adds an expression at its place in the order; one that is there already changes nothing.  Takes the reference. */
+static int insert_where(struct lens *lens, struct where *where)
+{
+    struct where **wheres = realloc(lens->wheres, (lens->n_wheres + 1) * sizeof(struct where *));
+    size_t at = 0;
+
+    if (wheres == NULL) {
+        where_unref(where);
+        return -1;
+    }
+    lens->wheres = wheres;
+    while (at < lens->n_wheres &&
+           compare(where_expression(wheres[at]), where_expression(where)) < 0)
+        at++;
+    if (at < lens->n_wheres && bytes_equal(where_expression(wheres[at]), where_expression(where))) {
+        where_unref(where);
+        return 0;
+    }
+    memmove(&wheres[at + 1], &wheres[at], (lens->n_wheres - at) * sizeof(struct where *));
+    wheres[at] = where;
+    lens->n_wheres++;
+    return 0;
+}
+
 static void rehash(struct lens *lens)
 {
     lens->hash = hash_u64(HASH_START, lens->data);
     for (size_t i = 0; i < lens->n_tags; i++)
         lens->hash = hash_bytes(lens->hash, buf_bytes(&lens->tags[i]));
+    lens->hash = hash_u64(lens->hash, lens->n_wheres);
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        lens->hash = hash_bytes(lens->hash, where_expression(lens->wheres[i]));
 }
 
 static struct lens *copy(const struct lens *from)
@@ -76,6 +106,9 @@ static struct lens *copy(const struct lens *from)
     lens->tags_raw = from->tags_raw;
     for (size_t i = 0; i < from->n_tags; i++)
         if (insert(lens, buf_bytes(&from->tags[i])) < 0)
+            goto drop;
+    for (size_t i = 0; i < from->n_wheres; i++)
+        if (insert_where(lens, where_ref(from->wheres[i])) < 0)
             goto drop;
     if (buf_add_bytes(&lens->encoded, buf_bytes(&from->encoded)) < 0)
         goto drop;
@@ -114,6 +147,22 @@ struct lens *lens_add_tag(const struct lens *from, struct bytes tag, struct erro
     return lens;
 }
 
+struct lens *lens_add_where(const struct lens *from, struct bytes expression, struct error *err)
+{
+    struct lens *lens = copy(from);
+    struct where *where = where_new(expression);
+
+    if (lens == NULL || where == NULL || insert_where(lens, where) < 0) {
+        if (lens == NULL)
+            where_unref(where);
+        lens_unref(lens);
+        (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return NULL;
+    }
+    rehash(lens);
+    return lens;
+}
+
 struct lens *lens_add_data(const struct lens *from, struct error *err)
 {
     struct lens *lens = copy(from);
@@ -129,20 +178,51 @@ struct lens *lens_add_data(const struct lens *from, struct error *err)
 
 bool lens_equal(const struct lens *a, const struct lens *b)
 {
-    if (a->hash != b->hash || a->data != b->data || a->n_tags != b->n_tags)
+    if (a->hash != b->hash || a->data != b->data || a->n_tags != b->n_tags ||
+        a->n_wheres != b->n_wheres)
         return false;
+    for (size_t i = 0; i < a->n_wheres; i++)
+        if (!bytes_equal(where_expression(a->wheres[i]), where_expression(b->wheres[i])))
+            return false;
     for (size_t i = 0; i < a->n_tags; i++)
         if (!bytes_equal(buf_bytes(&a->tags[i]), buf_bytes(&b->tags[i])))
             return false;
     return true;
 }
 
-bool lens_match(const struct lens *lens, struct bytes tags)
+int lens_compile(const struct lens *lens, bool trusted, struct error *err)
 {
-    for (size_t i = 0; i < lens->n_tags; i++)
-        if (!tags_have(tags, buf_bytes(&lens->tags[i])))
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        if (where_compile(lens->wheres[i], trusted, err) < 0)
+            return -1;
+    return 0;
+}
+
+bool lens_is_harmless(const struct lens *lens)
+{
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        if (!where_is_native(lens->wheres[i]))
             return false;
     return true;
+}
+
+bool lens_match(const struct lens *lens, const struct message *message)
+{
+    for (size_t i = 0; i < lens->n_tags; i++)
+        if (!tags_have(message->tags, buf_bytes(&lens->tags[i])))
+            return false;
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        if (!where_match(lens->wheres[i], message))
+            return false;
+    return true;
+}
+
+bool lens_problem(const struct lens *lens, struct error *err)
+{
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        if (where_problem(lens->wheres[i], err))
+            return true;
+    return false;
 }
 
 int lens_render(const struct lens *lens, const struct message *message, struct time_cache *cache,

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define NEGATIVE_S 1.0 /* seconds that a fixed name is known not to be there */
 
@@ -59,8 +60,8 @@ static void refuse(fuse_req_t req, struct mount *m, const struct node *dir, cons
                               .name = name,
                               .status = status,
                               .err = err,
-                              .text = bytes_of(name),
-                              .at = err->has_offset ? err->offset : 0};
+                              .text = err->has_offset ? bytes_of(name) : (struct bytes){0},
+                              .at = err->offset};
 
     if (status == EINVAL || status == EIO || status == EUCLEAN)
         notes_fail(m, &failure);
@@ -122,6 +123,44 @@ static bool enter_bytes(fuse_req_t req, struct mount *m, struct node *dir, const
     return true;
 }
 
+/* --- directories of expressions --- */
+
+/* A user who is not the one that runs the mount must not make it work hard. */
+static bool is_trusted(fuse_req_t req)
+{
+    uid_t uid = fuse_req_ctx(req)->uid;
+
+    return uid == 0 || uid == geteuid();
+}
+
+static bool may_look(fuse_req_t req, const struct lens *lens)
+{
+    return lens_is_harmless(lens) || is_trusted(req);
+}
+
+/* where/EXPR; false when a worker has to do it. */
+static bool enter_where(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
+                        struct place *place, enum view_patience patience)
+{
+    struct node *node = nodes_reenter(m->nodes, dir, name, (struct node_version){0});
+    struct error err = ERROR_INIT;
+
+    if (node != NULL) { /* it compiled before */
+        path_done(place);
+        lookup_reply(req, m, node);
+        return true;
+    }
+    if (patience == VIEW_QUICK)
+        return false;
+    if (lens_compile(place->lens, is_trusted(req), &err) == 0) {
+        enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
+        return true;
+    }
+    path_done(place);
+    refuse(req, m, dir, name, status_errno(&err, DOOR_PATH), &err);
+    return true;
+}
+
 /* --- views --- */
 
 /* False when a worker has to do it; *place is then still the caller's. */
@@ -143,6 +182,7 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
     case VIEW_OK:
         break;
     }
+    notes_problem(m, dir, place->lens);
     struct node_version version = {range.first, range.last};
     node = nodes_reenter(m->nodes, dir, name, version);
     if (node != NULL) {
@@ -163,6 +203,8 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
 static bool enter_made(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                        struct place *place, enum view_patience patience)
 {
+    if (place->kind == PLACE_VIEW)
+        return enter_where(req, m, dir, name, place, patience);
     return instant_is(place) ? enter_bytes(req, m, dir, name, place, patience)
                              : enter_view(req, m, dir, name, place, patience);
 }
@@ -242,12 +284,21 @@ static void enter_log(fuse_req_t req, struct mount *m, struct node *dir, const c
     enter(req, m, dir, name, (struct node_version){place->n, 0}, place, dir->pool, NULL);
 }
 
+/* Does it take more than a look at the name? */
+static bool is_made(const struct node *dir, const struct place *place)
+{
+    if (dir->place.kind == PLACE_PARAM && dir->place.modifier == MODIFY_WHERE &&
+        place->kind == PLACE_VIEW)
+        return true;
+    return instant_is(place) || (path_is_view(place) && !path_is_stream(place));
+}
+
 static void enter_place(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                         struct place *place)
 {
     if (place->kind == PLACE_LOG)
         enter_log(req, m, dir, name, place);
-    else if (!instant_is(place) && (!path_is_view(place) || path_is_stream(place)))
+    else if (!is_made(dir, place))
         enter(req, m, dir, name, (struct node_version){0}, place, dir->pool, NULL);
     else if (!enter_made(req, m, dir, name, place, VIEW_QUICK))
         enter_made_later(req, m, dir, name, place);
@@ -282,6 +333,13 @@ void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *
             req, ESTALE); /* the kernel walks the path once more and finds what is there now */
         return;
     }
+    if (path_is_view(&place) && !may_look(req, place.lens)) {
+        (void)fail(&err, PLSM_ERROR_USAGE,
+                   "this expression is only for the user who runs the mount");
+        path_done(&place);
+        refuse(req, m, dir, name, EINVAL, &err);
+        return;
+    }
     enter_place(req, m, dir, name, &place);
 }
 
@@ -299,16 +357,22 @@ static void reply_open(fuse_req_t req, struct handle *h, uint32_t open_flags)
     handle_unref(h);
 }
 
-/* A finite file that should begin with a message that is lost. */
+/* A finite file that should begin with a message that is lost, or about to be and therefore left out. */
 static bool is_gap(const struct node *node)
 {
-    return node->place.strict && node->place.kind == PLACE_FROM && node->snapshot != NULL &&
-           node->version.a > node->place.n;
+    const struct place *place = &node->place;
+    struct pool_bounds bounds;
+
+    if (!place->strict || place->kind != PLACE_FROM || node->snapshot == NULL)
+        return false;
+    if (lens_is_plain(place->lens) && node->version.a > place->n)
+        return true;
+    return pool_bounds(node->pool->pool, &bounds, NULL) == 0 && bounds.oldest > place->n;
 }
 
 /* Appending is all that can be done to a log; the thread that kicks only seems to write. */
-static int open_log(fuse_req_t req, struct mount *m, struct node *node, int flags, struct handle **ret,
-                    uint32_t *open_flags)
+static int open_log(fuse_req_t req, struct mount *m, struct node *node, int flags,
+                    struct handle **ret, uint32_t *open_flags)
 {
     if ((flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY || kick_asks(m->kick, req))
         return log_open(m, node, ret, open_flags);
@@ -343,6 +407,8 @@ static int open_node(fuse_req_t req, struct mount *m, struct node *node, int fla
         notes_fail(m, &(struct failure){.node = node, .status = EPIPE, .err = &err});
         return EPIPE;
     }
+    if (!may_look(req, node->place.lens)) /* the kernel knew the name, from somebody else */
+        return EINVAL;
     if (node->snapshot != NULL)
         return file_open(m, node, patience, ret, open_flags, later);
     if (node->place.kind == PLACE_EVENTS)

@@ -239,14 +239,14 @@ static enum cursor_result look(struct matches *list, bool *ret_match, uint64_t *
     if (result != CURSOR_MESSAGE)
         return result;
     *ret_length = lens_length(list->lens, view.seq, view.tags_len, view.data_len);
-    *ret_match = list->lens->n_tags == 0;
-    if (list->lens->n_tags == 0 || view.tags_len == 0) {
+    *ret_match = !lens_selects(list->lens);
+    if (*ret_match || (list->lens->n_tags > 0 && view.tags_len == 0)) {
         cursor_skip(&list->at, &view);
         return CURSOR_MESSAGE;
     }
     result = cursor_next(list->pool->pool, &list->at, &list->store, &message, err);
     if (result == CURSOR_MESSAGE) {
-        *ret_match = lens_match(list->lens, message.tags);
+        *ret_match = lens_match(list->lens, &message);
         *ret_length = lens_length(list->lens, message.seq, message.tags.n, message.data.n);
     }
     shed(&list->store);

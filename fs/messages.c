@@ -5,6 +5,7 @@
  * overwritten before they could be read are passed over, or told of, below strict/.
  */
 #include "base/units.h"
+#include "notes.h"
 #include "reader.h"
 #include "status.h"
 
@@ -97,7 +98,7 @@ static enum cursor_result take(struct messages *s, uint64_t length, struct error
     if (check_room(r, length, err) < 0)
         return CURSOR_FAILED;
     result = cursor_next(r->pool->pool, &s->at, &s->store, &message, err);
-    if (result != CURSOR_MESSAGE || !lens_match(lens_of(s), message.tags)) {
+    if (result != CURSOR_MESSAGE || !lens_match(lens_of(s), &message)) {
         give_room_back(r, length);
     } else if (lens_render(lens_of(s), &message, &s->cache, &r->ready) < 0) {
         (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
@@ -156,12 +157,16 @@ static bool is_over(const struct messages *s)
     return s->reader.ended || (s->last != 0 && s->at.seq > s->last);
 }
 
-static enum filled messages_fill(struct reader *r, size_t max, struct error *err)
+static enum filled messages_fill(struct reader *r, size_t max, enum view_patience patience,
+                                 struct error *err)
 {
     struct messages *s = (struct messages *)r;
     enum cursor_result result = CURSOR_MESSAGE;
     unsigned looked = 0;
 
+    if (patience == VIEW_QUICK && lens_is_slow(lens_of(s)) && !is_over(s) &&
+        mpool_ready(r->pool, s->at.pos))
+        return FILL_LATER;
     while (!r->gap && result != CURSOR_END && result != CURSOR_FAILED) {
         r->ended = is_over(s);
         if (r->ended || r->ready.n >= max)
@@ -173,6 +178,7 @@ static enum filled messages_fill(struct reader *r, size_t max, struct error *err
     if (r->gap && r->ready.n == 0)
         result = tell_gap(s, err); /* what came before it was delivered */
     r->looked = s->at.pos;
+    notes_problem(r->handle.m, r->handle.node, lens_of(s));
     if (r->ready.n > 0)
         return FILL_READY; /* an error comes back with the next read */
     return result == CURSOR_FAILED ? FILL_FAILED : FILL_NOTHING;

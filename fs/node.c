@@ -36,11 +36,11 @@ uint64_t node_ino(const struct mpool *pool, const struct place *place)
     return ino > FUSE_ROOT_ID ? ino : ino + 2;
 }
 
-int node_path(const struct node *node, struct buf *out)
+int node_add_path(const struct node *node, struct buf *out)
 {
     if (node->parent == NULL)
         return 0;
-    if (node_path(node->parent, out) < 0)
+    if (node_add_path(node->parent, out) < 0)
         return -1;
     if (out->n > 0 && buf_add_char(out, '/') < 0)
         return -1;

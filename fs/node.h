@@ -81,7 +81,7 @@ void node_announce(struct nodes *nodes, struct node *node);
 size_t nodes_below(struct nodes *nodes, const struct mpool *pool, uint64_t *ret, size_t n);
 
 /* The path of a node below the mount point, "ci/tag/x/append", added to *out; nothing for the root. */
-int node_path(const struct node *node, struct buf *out);
+int node_add_path(const struct node *node, struct buf *out);
 
 /* The inode number people see for a place of a pool, or outside pools (NULL). */
 uint64_t node_ino(const struct mpool *pool, const struct place *place);

@@ -2,6 +2,7 @@
 
 #include "base/units.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,7 +180,7 @@ static int add_marked(struct buf *out, struct bytes text, size_t at)
 
 static int add_path(struct buf *out, const struct failure *failure)
 {
-    if (node_path(failure->node, out) < 0)
+    if (node_add_path(failure->node, out) < 0)
         return -1;
     if (failure->name == NULL)
         return 0;
@@ -267,6 +268,14 @@ void notes_fail(struct mount *m, const struct failure *failure)
     }
     remember(&m->notes->failures, buf_bytes(&line), now);
     pthread_mutex_unlock(&m->notes->lock);
+}
+
+void notes_problem(struct mount *m, const struct node *node, const struct lens *lens)
+{
+    struct error err = ERROR_INIT;
+
+    while (lens_is_slow(lens) && lens_problem(lens, &err))
+        notes_fail(m, &(struct failure){.node = node, .status = EINVAL, .err = &err});
 }
 
 int notes_failures(struct mount *m, struct notes *notes, struct buf *out, uint64_t *ret_time,

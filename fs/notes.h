@@ -33,6 +33,9 @@ struct failure {
 /* Remembered for the pool that the node belongs to, if any, and for the mount. */
 void notes_fail(struct mount *m, const struct failure *failure);
 
+/* What an expression of the lens answered that is no answer, once. */
+void notes_problem(struct mount *m, const struct node *node, const struct lens *lens);
+
 /*
  * One JSON line for each failure, the latest last, added to *out: of the pool, or of the mount (NULL).  *ret_time is that of
  * the last one, unchanged when there is none.

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Where a fixed name stands. */
-enum where {
+enum site {
     IN_ROOT = 1 << 0,
     IN_SYSTEM = 1 << 1,
     IN_POOL = 1 << 2,  /* the pool directory itself */
@@ -30,7 +30,7 @@ enum where {
 /* One row for each fixed name; a name may have rows for several places. */
 static const struct row {
     const char *name;
-    unsigned in;     /* enum where: it can be looked up there */
+    unsigned in;     /* enum site: it can be looked up there */
     unsigned listed; /* and readdir shows it there */
     enum place_kind kind;
     enum place_kind param;
@@ -72,6 +72,7 @@ static const struct row {
     {"from", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_FROM},
     {"seq", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SEQ},
     {"tag", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_TAG},
+    {"where", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_WHERE},
     {"replay", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_REPLAY},
     {"strict", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_STRICT},
     {"data", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_DATA},
@@ -82,7 +83,7 @@ static const struct row {
 #define N_ROWS (sizeof rows / sizeof rows[0])
 #define LAST_MAX (1ULL << 63)
 
-static unsigned where_is(const struct place *dir)
+static unsigned site_of(const struct place *dir)
 {
     switch (dir->kind) {
     case PLACE_ROOT:
@@ -96,7 +97,7 @@ static unsigned where_is(const struct place *dir)
     default:
         if (dir->live)
             return IN_LIVE;
-        if (dir->strict || dir->replay)
+        if (dir->strict || dir->replay || dir->lens->n_wheres > 0)
             return IN_READ;
         if (dir->lens->data)
             return IN_DATA;
@@ -106,10 +107,10 @@ static unsigned where_is(const struct place *dir)
 
 static const struct row *row_of(const struct place *dir, const char *name)
 {
-    unsigned where = where_is(dir);
+    unsigned site = site_of(dir);
 
     for (size_t i = 0; i < N_ROWS; i++)
-        if ((rows[i].in & where) != 0 && strcmp(rows[i].name, name) == 0)
+        if ((rows[i].in & site) != 0 && strcmp(rows[i].name, name) == 0)
             return &rows[i];
     return NULL;
 }
@@ -170,6 +171,7 @@ static int step_modifier(struct place *next, enum modifier modifier)
         return next->lens == NULL ? ENOMEM : 0;
     case MODIFY_NONE:
     case MODIFY_TAG:
+    case MODIFY_WHERE:
     case MODIFY_REPLAY:
         break;
     }
@@ -248,17 +250,21 @@ static bool has_c1_control(struct bytes text)
     return false;
 }
 
-static int read_tag(struct place *next, const char *name, struct error *err)
+/* A tag or an expression. */
+static int read_text(struct place *next, const char *name, enum modifier modifier, struct error *err)
 {
-    auto_buf struct buf tag = BUF_INIT;
+    auto_buf struct buf text = BUF_INIT;
     struct error why = ERROR_INIT;
-    int status = decode(name, &tag, err);
+    int status = decode(name, &text, err);
 
     if (status != 0)
         return status;
-    if (has_c1_control(buf_bytes(&tag)))
+    if (has_c1_control(buf_bytes(&text)))
         return invalid(err, 0, is_control);
-    next->lens = lens_add_tag(next->lens, buf_bytes(&tag), &why);
+    if (!bytes_are_utf8(buf_bytes(&text)))
+        return invalid(err, 0, "this is not UTF-8");
+    next->lens = modifier == MODIFY_TAG ? lens_add_tag(next->lens, buf_bytes(&text), &why)
+                                        : lens_add_where(next->lens, buf_bytes(&text), &why);
     if (next->lens == NULL)
         return why.kind == PLSM_ERROR_INTERNAL ? ENOMEM : invalid(err, 0, why.message);
     return 0;
@@ -298,7 +304,8 @@ static int step_argument_of_modifier(const struct place *dir, const char *name, 
     next.in_argument = false;
     if (++next.depth > PATH_DEPTH_MAX)
         return ELOOP;
-    status = dir->modifier == MODIFY_TAG ? read_tag(&next, name, err) : read_speed(&next, name, err);
+    status = dir->modifier == MODIFY_REPLAY ? read_speed(&next, name, err)
+                                            : read_text(&next, name, dir->modifier, err);
     return status != 0 ? status : finish(dir, &next, name, ret);
 }
 
@@ -421,12 +428,12 @@ bool path_negative_cached(const struct place *dir, const char *name)
 
 const char *path_list(const struct place *dir, size_t *i)
 {
-    unsigned where = where_is(dir);
+    unsigned site = site_of(dir);
 
     while (*i < N_ROWS) {
         const struct row *row = &rows[(*i)++];
 
-        if ((row->listed & where) != 0)
+        if ((row->listed & site) != 0)
             return row->name;
     }
     return NULL;

@@ -22,7 +22,7 @@ enum place_kind {
     PLACE_ERRORS,  /* of a pool, or of the mount */
     PLACE_README,
     PLACE_VIEW,   /* a pool, or a pool under modifiers */
-    PLACE_PARAM,  /* last/ since/ from/ seq/ tag/ replay/: names below are arguments */
+    PLACE_PARAM,  /* last/ since/ from/ seq/ tag/ where/ replay/: names below are arguments */
     PLACE_APPEND,
     PLACE_LINES,
     PLACE_LOG,
@@ -44,7 +44,7 @@ enum place_kind {
 enum place_value { VALUE_NEWEST, VALUE_OLDEST, VALUE_COUNT, VALUE_USED, VALUE_CAPACITY, VALUE_REJECTED };
 
 /* What a directory does to everything below it. */
-enum modifier { MODIFY_NONE, MODIFY_TAG, MODIFY_DATA, MODIFY_LIVE, MODIFY_STRICT, MODIFY_REPLAY };
+enum modifier { MODIFY_NONE, MODIFY_TAG, MODIFY_WHERE, MODIFY_DATA, MODIFY_LIVE, MODIFY_STRICT, MODIFY_REPLAY };
 
 struct place {
     enum place_kind kind;
@@ -73,7 +73,7 @@ struct place {
 int path_root(struct place *ret);
 
 /*
- * One component further.  ENOENT: no such name here; EINVAL: a bad number, time, tag or speed, and *err (may be NULL) says what is
+ * One component further.  ENOENT: no such name here; EINVAL: a bad number, time, tag or speed, or an expression that is no text, and *err (may be NULL) says what is
  * wrong with it, err->offset where in the name; ELOOP: too many modifiers; ENOMEM.  *ret is then untouched.
  */
 int path_step(const struct place *dir, const char *name, uint64_t now_ns, struct place *ret,

@@ -25,9 +25,11 @@ struct reader;
 struct source {
     /*
      * Makes lines up to `max` bytes, at least one when there is one, into r->ready, which is empty.  Says with r->looked up
-     * to where there was nothing, for those who wait, and with r->due_ns when they may have what is ready.
+     * to where there was nothing, for those who wait, and with r->due_ns when they may have what is ready.  With
+     * VIEW_QUICK what takes long is FILL_LATER.
      */
-    enum filled (*fill)(struct reader *r, size_t max, struct error *err);
+    enum filled (*fill)(struct reader *r, size_t max, enum view_patience patience,
+                        struct error *err);
     /* Where news begin for somebody who knows of all there is now. */
     uint64_t (*end)(struct reader *r);
     /* Releases what the source has; the reader itself is freed afterwards. */

@@ -43,6 +43,7 @@ static const char pool_text[] =
     "Directories in between change what is below them, in any order:\n"
     "\n"
     "    tag/NAME/...      only messages with this tag; tag/NAME/append gives it\n"
+    "    where/EXPR/...    only messages for which this jq expression is true: where/'.data.n > 3'/all\n"
     "    data/...          only the data, without the envelope; data/append takes objects as they are\n"
     "    strict/...        tell when messages were lost: one read fails with `Broken pipe`, then it goes on\n"
     "    replay/SPEED/...  wait between messages as long as they were apart: 1, 10 (times as fast), 0.5; 0: not at all\n"

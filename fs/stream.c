@@ -54,13 +54,14 @@ static bool is_early(const struct reader *r)
 }
 
 /* Makes lines unless there are some. */
-static enum filled fill(struct reader *r, size_t max, struct error *err)
+static enum filled fill(struct reader *r, size_t max, enum view_patience patience,
+                        struct error *err)
 {
     enum filled filled = FILL_READY;
 
     if (r->ready_at == r->ready.n) {
         drop_ready(r);
-        filled = r->source->fill(r, max, err);
+        filled = r->source->fill(r, max, patience, err);
     }
     return filled == FILL_READY && is_early(r) ? FILL_EARLY : filled;
 }
@@ -121,7 +122,8 @@ static bool read_elsewhere(struct reader *r, fuse_req_t req, size_t size, uint64
 }
 
 /* FILL_READY: answered (with data, the end, or an error).  Otherwise the caller parks or goes on elsewhere. */
-static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint64_t off)
+static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint64_t off,
+                            enum view_patience patience)
 {
     struct error err = ERROR_INIT;
     enum filled filled;
@@ -131,7 +133,7 @@ static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint6
         pthread_mutex_unlock(&r->lock);
         return FILL_READY;
     }
-    filled = fill(r, size > LARGE_READ ? size - 1 : size, &err);
+    filled = fill(r, size > LARGE_READ ? size - 1 : size, patience, &err);
     if (filled == FILL_READY) {
         deliver(r, req, size);
     } else if (filled == FILL_FAILED) {
@@ -154,18 +156,17 @@ static void forget_parked(struct parked *parked)
 
 static void read_on(struct parked *parked, enum filled filled);
 
-/* A worker looks on where the loop may not. */
+/* A worker looks on where the loop may not: for a while, then it is the turn of others. */
 static void look_far(struct work *work)
 {
     struct parked *parked = CONTAINER(work, struct parked, work);
     struct reader *r = parked->reader;
-    enum filled filled;
+    enum filled filled =
+        try_read(r, parked->waiter.req, parked->size, (uint64_t)parked->off, VIEW_THOROUGH);
 
-    while ((filled = try_read(r, parked->waiter.req, parked->size, (uint64_t)parked->off)) ==
-               FILL_LATER &&
-           !atomic_load(&r->handle.m->stopping))
-        sched_yield();
-    read_on(parked, filled == FILL_LATER ? FILL_NOTHING : filled);
+    if (filled == FILL_LATER && atomic_load(&r->handle.m->stopping))
+        filled = FILL_NOTHING; /* parking will tell it */
+    read_on(parked, filled);
 }
 
 /* Parks again, or lets go of a read that was answered. */
@@ -199,7 +200,8 @@ static void wake_read(struct waiter *waiter, enum wake_reason reason)
 
     switch (reason) {
     case WAKE_LOOK:
-        read_on(parked, try_read(parked->reader, waiter->req, parked->size, (uint64_t)parked->off));
+        read_on(parked, try_read(parked->reader, waiter->req, parked->size, (uint64_t)parked->off,
+                                 VIEW_QUICK));
         return;
     case WAKE_INTERRUPT:
     case WAKE_EXPIRED:
@@ -224,7 +226,7 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
         fuse_reply_err(req, EINVAL);
         return;
     }
-    filled = try_read(r, req, size, (uint64_t)off);
+    filled = try_read(r, req, size, (uint64_t)off, VIEW_QUICK);
     if (filled == FILL_READY)
         return;
     if ((filled == FILL_NOTHING || filled == FILL_EARLY) && (fi->flags & O_NONBLOCK) != 0) {
@@ -283,7 +285,7 @@ static void scan(struct work *work)
 
     while (filled == FILL_LATER && !atomic_load(&r->handle.m->stopping)) {
         pthread_mutex_lock(&r->lock);
-        filled = fill(r, 1, NULL);
+        filled = fill(r, 1, VIEW_THOROUGH, NULL);
         if (filled != FILL_LATER)
             r->scanning = false;
         pthread_mutex_unlock(&r->lock);
@@ -300,7 +302,7 @@ static unsigned readable(struct reader *r, bool *ret_scan)
     unsigned events = 0;
 
     if (!r->scanning)
-        filled = fill(r, 1, NULL);
+        filled = fill(r, 1, VIEW_QUICK, NULL);
     *ret_scan = filled == FILL_LATER;
     if (filled == FILL_READY || filled == FILL_FAILED || (r->ended && filled == FILL_NOTHING))
         events = POLLIN | POLLRDNORM;

@@ -213,6 +213,10 @@ enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *
         matches_unref(m, list);
         return VIEW_LATER;
     }
+    if (patience == VIEW_QUICK && lens_is_slow(lens) && matches_seen(list) < newest) {
+        view_matches_done(m, list);
+        return VIEW_LATER;
+    }
     while ((result = matches_extend(list, newest, VIEW_QUICK_MESSAGES, err)) == EXTEND_MORE &&
            patience == VIEW_THOROUGH && !atomic_load(&m->stopping)) {
         matches_unlock(list); /* let others have a look in between */
@@ -234,18 +238,20 @@ void view_matches_done(struct mount *m, struct matches *list)
 }
 
 /* One message needs no list: it is looked at. */
-static enum view_result single(struct mpool *pool, const struct place *place, struct range *ret,
-                               struct error *err)
+static enum view_result single(struct mpool *pool, const struct place *place,
+                               enum view_patience patience, struct range *ret, struct error *err)
 {
     auto_buf struct buf store = BUF_INIT;
     struct frame_view view;
     struct message message;
     int result = frame_at(pool, place->n, &view, &ret->first_pos, err);
 
-    if (result == 0 && place->lens->n_tags > 0) {
+    if (result == 0 && patience == VIEW_QUICK && lens_is_slow(place->lens))
+        return VIEW_LATER;
+    if (result == 0 && lens_selects(place->lens)) {
         if (pool_get(pool->pool, place->n, &store, &message, err) < 0)
             return VIEW_FAILED;
-        result = !lens_match(place->lens, message.tags);
+        result = !lens_match(place->lens, &message);
     }
     if (result > 0) {
         (void)fail(err, PLSM_ERROR_NOT_FOUND, "message not found");
@@ -290,7 +296,7 @@ enum view_result view_range(struct mount *m, struct mpool *pool, const struct pl
                             enum view_patience patience, struct range *ret, struct error *err)
 {
     if (place->kind == PLACE_SEQ)
-        return single(pool, place, ret, err);
+        return single(pool, place, patience, ret, err);
     for (int i = 0; i < TRIES; i++) {
         int once = -1;
         enum view_result result = range_once(m, pool, place, patience, ret, &once, err);

@@ -1,0 +1,167 @@
+"""where/EXPR/: only the messages for which a jq expression is true."""
+
+import errno
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import mount
+from mount import NOBODY, datas, seqs, until
+
+
+class Where(mount.Case):
+    def setUp(self):
+        super().setUp()
+        self.mkpool("ci")
+        for n in range(1, 11):
+            self.append("ci" + "/tag/even" * (n % 2 == 0), {"n": n, "level": "error" if n % 3 == 0 else "info"})
+
+    def numbers(self, view):
+        return seqs(self.read("ci/" + view))
+
+    def test_which_messages(self):
+        for view, expected in (
+            ('where/.data.level == "error"/all', [3, 6, 9]), ("where/.data.n > 7/all", [8, 9, 10]), ("where/.seq == 4/all", [4]),
+            ('where/.meta.tags[] == "even"/last/2', [8, 10]), ("where/.data.n > 7/last/1", [10]), ("where/.data.n < 4/tail", [1, 2, 3]),
+            ("where/.data.n > 2/where/.data.n < 5/all", [3, 4]), ("where/.data.n < 5/where/.data.n > 2/all", [3, 4]),
+            ("tag/even/where/.data.n > 5/all", [6, 8, 10]), ("where/.data.n > 5/tag/even/all", [6, 8, 10]),
+            ("where/.data.n == 5/seq/5", [5]), ("where/.data.n > 5/from/8", [8, 9, 10]), ("where/.data.n < 5/since/1h", [1, 2, 3, 4]),
+            ("where/.data.none/all", []), ("where/.data.n %2F 2 > 4/all", [9, 10]), ("where/.data.n % 5 == 0/all", [5, 10]),
+            ("where/[.data | keys[]] | length == 2/last/1", [10]), ("where/true/all", list(range(1, 11))), ("where/false/all", []),
+            ("where/.data.n.x.y/all", []), ("strict/where/.data.n > 9/all", [10]),
+        ):
+            with self.subTest(view=view):
+                self.assertEqual(self.numbers(view), expected)
+        self.assertEqual(self.read("ci/where/.data.n > 9/data/all"), self.read("ci/data/where/.data.n > 9/all"))
+        self.assertEqual(self.read("ci/where/.data.n > 9/data/all"), '{"n":10,"level":"info"}\n')
+        self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/.data.n == 5/seq/6"))
+        self.assertEqual(self.read("ci/errors"), "")
+
+    def test_finite_views_are_perfect_files(self):
+        name = self.path("ci/where/.data.n > 3/from/1")
+        st = os.stat(name)
+        with open(name, "rb") as file:
+            text = file.read()
+        self.assertEqual((st.st_size, seqs(text.decode())), (len(text), list(range(4, 11))))
+        self.append("ci", {"n": 11}, {"n": 0})
+        self.assertEqual(self.numbers("where/.data.n > 3/all"), list(range(4, 12)))
+        self.assertEqual(os.stat(name).st_ino, st.st_ino)
+        self.run_ok("cp 'ci/where/.data.n > 3/from/1' ../copy; cmp ../copy 'ci/where/.data.n > 3/from/1'")
+
+    def test_a_gate(self):
+        gate = self.start("""cat 'ci/where/.data.status == "green"/next' > /dev/null && echo deployed""")
+        self.wait_blocked(gate)
+        self.append("ci", {"status": "red"})
+        self.pls("feed", "ci", '{"status":"amber"}')
+        self.assertIsNone(gate.poll())
+        self.pls("feed", "ci", '{"status":"green"}')
+        self.assertEqual(self.finish(gate), "deployed\n")
+
+    def test_streams(self):
+        for view, script in (
+            ("where/.data.n > 100/follow", "head -n2"), ("live/where/.data.n > 100/last/0", "head -n2"),
+            ("where/.data.n > 100/live/since/1h", "head -n2"), ("where/[.data.n] | add > 100/follow", "head -n2"),
+        ):
+            with self.subTest(view=view):
+                reader = self.start("%s 'ci/%s'" % (script, view))
+                self.wait_blocked(reader)
+                first = int(self.read("ci/stat/newest")) + 1
+                self.append("ci", {"n": 101}, {"n": 1}, {"n": 2}, {"n": 102})
+                self.assertEqual(seqs(self.finish(reader)), [first, first + 3])
+                self.run_ok("echo delete > ci/ctl && mkdir ci")
+        self.append("ci", {"n": 1}, {"n": 2}, {"n": 3})
+        self.assertEqual(seqs(self.run_ok("cat 'ci/replay/1000/where/.data.n > 1/all'")), [2, 3])
+
+    def test_what_does_not_compile(self):
+        for expression, complaint in (
+            (".data.n ==", "something is missing"), ("nonsense(", None), ("$ENV", None), ("env.HOME", None), ("input", None),
+            (".data.n.", None), ("1 +", None),
+        ):
+            with self.subTest(expression=expression):
+                self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + expression))
+                failure = json.loads(self.read("ci/errors").splitlines()[-1])
+                self.assertEqual((failure["path"], failure["errno"]), ("ci/where/" + expression, "EINVAL"))
+                self.assertEqual(failure["message"], "invalid filter expression")
+                self.assertIn(complaint or expression.split("(")[0].rstrip(), failure["hint"])
+        for name in ("a%0Ab", "%ff", "%c2%80"):
+            self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + name))
+        self.assert_errno(errno.ENAMETOOLONG, os.stat, self.path("ci/where/" + "1" * 1025))
+
+    def test_an_answer_that_is_none_is_noted_once(self):
+        self.assertEqual(self.numbers("where/.data.n/all"), [])
+        self.assertEqual(self.numbers("where/.data.n/all"), [])
+        self.append("ci", {"n": 1})
+        self.assertEqual(self.numbers("where/.data.n/all"), [])
+        failures = [json.loads(line) for line in self.read("ci/errors").splitlines()]
+        self.assertEqual(
+            [(f["path"], f["message"]) for f in failures], [("ci/where/.data.n/from", "filter expression must yield booleans")]
+        )
+
+    def test_what_is_there(self):
+        self.assertEqual(os.listdir(self.path("ci/where")), ["README"])
+        self.assertEqual(sorted(os.listdir(self.path("ci/where/true"))), ["README", "all", "follow", "next", "tail"])
+        for name in ("append", "lines", "log", "tag/x/append", "data/append", "info"):
+            self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/true/" + name))
+
+    def test_names_of_equal_meaning_are_one_file(self):
+        self.assertEqual(
+            os.stat(self.path("ci/where/.seq > 1/where/.seq < 5/tail")).st_ino,
+            os.stat(self.path("ci/where/.seq < 5/where/.seq > 1/where/.seq < 5/tail")).st_ino,
+        )
+        self.assertNotEqual(os.stat(self.path("ci/where/.seq > 1/tail")).st_ino, os.stat(self.path("ci/where/.seq > 2/tail")).st_ino)
+
+    def test_a_slow_expression_holds_nobody_up(self):
+        self.mkpool("big", size="32M")
+        with open(os.path.join(self.dir, "text"), "w") as file:
+            for n in range(20_000):
+                file.write('{"n":%d,"x":"%s"}\n' % (n, "x" * 200))
+        self.run_ok("cat ../text > big/append")
+        slow = self.start("cat 'big/where/[.data.x | explode[]] | add < 0/all'")
+        times = []
+        while slow.poll() is None:
+            begin = time.monotonic()
+            self.append("ci", {"n": 1})
+            os.stat(self.path("ci/tail"))
+            times.append(time.monotonic() - begin)
+        self.assertEqual(self.finish(slow), "")
+        self.assertGreater(sum(times), 0.2)  # it did take its time
+        self.assertLess(sorted(times)[len(times) * 9 // 10], 0.02 * mount.SLOW)
+
+    def test_many_followers(self):
+        readers = [self.start("head -n1 'ci/where/.data.who == %d/follow'" % n) for n in range(30)]
+        for reader in readers:
+            self.wait_blocked(reader)
+        for n in reversed(range(30)):
+            self.append("ci", {"who": n})
+        for n, reader in enumerate(readers):
+            self.assertEqual(datas(self.finish(reader)), ['{"who":%d}' % n])
+
+
+class Strangers(mount.Case):
+    mount_options = "allow_other"
+
+    @unittest.skipIf(os.geteuid() != 0, "needs another user")
+    def test_only_what_is_quick(self):
+        os.chmod(self.dir, 0o755)
+        os.chmod(os.path.join(self.dir, ".plasmite"), 0o755)
+        os.chmod(self.pools, 0o755)
+        self.mkpool("ci")
+        self.append("ci", {"n": 1}, {"n": 2})
+        os.chmod(self.pool_file("ci"), 0o644)
+        until("the mode is seen", lambda: os.stat(self.path("ci/tail")).st_mode & 0o777 == 0o444)
+        hard = "where/[.data.n] | map(. * 2) | add > 2"
+        self.assertEqual(seqs(self.run_ok("cat 'ci/where/.data.n > 1/all'", user=NOBODY)), [2])
+        self.run_fails("cat 'ci/%s/all'" % hard, 1, "Invalid argument", user=NOBODY)
+        self.assertEqual(seqs(self.run_ok("cat 'ci/%s/all'" % hard)), [2])
+        # Now the kernel knows the names, but that changes nothing.
+        self.run_fails("cat 'ci/%s/all'" % hard, 1, "Invalid argument", user=NOBODY)
+        self.run_fails("timeout 10 head -n1 'ci/%s/follow'" % hard, 1, "Invalid argument", user=NOBODY)
+        self.run_fails("timeout 10 head -n1 'ci/%s/live/next'" % hard, 1, "Invalid argument", user=NOBODY)
+
+
+if __name__ == "__main__":
+    mount.main()
