@@ -1,0 +1,89 @@
+"""What filters may see and do, from outside: nothing of the world but the message, and no library that is not needed."""
+
+import os
+import subprocess
+
+import harness
+
+
+class Filters(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.ok("pool", "create", "demo")
+        self.ok("feed", "demo", '{"level":"error","n":-9223372036854775808,"s":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"}')
+
+    def matches(self, expression, **kwargs):
+        out = self.ok("follow", "demo", "--no-follow", "--where", expression, **kwargs).out
+        return out != ""
+
+    def with_env(self, **more):
+        return dict(self.env, **more)
+
+    def test_the_environment__is_not_to_be_had(self):
+        env = self.with_env(SECRET="hunter2")
+        for expression in ('env.SECRET == "x"', '$ENV.SECRET == "x"', '"\\(env.SECRET)" == "x"', '{a: env} == {}',
+                           '[env] | length == 0', 'input', 'import "x" as x; true', 'debug', 'halt', '"x" | halt_error'):
+            error = self.refused("Usage", "follow", "demo", "--where", expression, env=env)
+            self.assertEqual(error["message"], "invalid filter expression")
+            self.assertIn("for filters", error["hint"])
+            self.assertNotIn("hunter2", error["hint"])
+        self.assertTrue(self.matches("{env: 1} | .env == 1", env=env))
+
+    def test_files_of_jq__are_not_read(self):
+        home = self.path("home")
+        os.mkdir(home)
+        with open(os.path.join(home, ".jq"), "w") as file:
+            file.write("def length: true; def mine: true;")
+        env = self.with_env(HOME=home, JQ_LIBRARY_PATH=home)
+        self.assertIn("mine/0 is not defined", self.refused("Usage", "follow", "demo", "--where", "mine", env=env)["hint"])
+        self.assertTrue(self.matches("[.] | length == 1", env=env))
+
+    def opened(self, expression):
+        """Which libraries the loader looked for."""
+        env = self.with_env(LD_DEBUG="files")
+        result = self.run_pls("follow", "demo", "--no-follow", "--where", expression, env=env)
+        self.assertEqual(result.rc, 0, result)
+        return result.err
+
+    def test_libraries__are_loaded_when_they_are_needed(self):
+        for expression in (".data.level == \"error\"", ".meta.tags[]? == \"a\" or (.data.level | test(\"err\"))",
+                           ".data | has(\"n\") and (.n < 0)", "any(.data[]; . == \"error\")"):
+            trace = self.opened(expression)
+            self.assertNotIn("libjq", trace)
+            self.assertNotIn("libonig", trace)
+        trace = self.opened('.data.level | test("^e.*r$")')
+        self.assertIn("libonig", trace)
+        self.assertNotIn("libjq", trace)
+
+    def test_a_missing_library__is_named(self):
+        copy = self.path("plasmite")
+        subprocess.run(["cp", harness.bin_path("plasmite"), copy], check=True)
+        follow = [copy, "--dir", self.pools, "follow", "demo", "--no-follow", "--where"]
+        plain = subprocess.run(follow + [".data.n < 0"], env=self.env, stdout=subprocess.PIPE, timeout=harness.LIMIT)
+        self.assertEqual((plain.returncode, plain.stdout.count(b"\n")), (0, 1))
+        done = subprocess.run(follow + [".data.n + 1 < 0"], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=harness.LIMIT, cwd=self.path())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"this filter needs plasmite-jq.so, which cannot be loaded", done.stderr)
+
+    def test_what_ends_or_hangs_jq__does_neither(self):
+        for expression in (".data.n % -1 == 1", "[.data.s] | .[0] | index(\"\") != null", "1e18 | todate | false",
+                           '.data.s | test("(a+)+$")', '[.data.s | match("(a+)+$")] | length > 0', ".data | implode"):
+            self.assertFalse(self.matches(expression), expression)
+        result = self.run_pls("follow", "demo", "--no-follow", "--where", "def f: f; f")
+        self.assertEqual((result.rc, result.out), (2, ""), result)
+        self.assertEqual(result.error()["message"], "the filter takes too much time or memory on a message")
+        self.assertEqual(result.error()["seq"], 1)
+
+    def test_whole_numbers__are_exact(self):
+        self.assertTrue(self.matches(".data.n == -9223372036854775808"))
+        self.assertFalse(self.matches(".data.n == -9223372036854775807"))
+
+    def test_a_long_list__is_no_trouble(self):
+        names = " or ".join('.data.level == "level%d"' % i for i in range(2000))
+        self.assertFalse(self.matches(names))
+        self.assertTrue(self.matches(names + ' or .data.level == "error"'))
+
+
+if __name__ == "__main__":
+    harness.main()
