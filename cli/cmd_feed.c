@@ -163,6 +163,7 @@ static int open_input(struct cli *cli, const char *path, int *ret_fd)
     if (*ret_fd >= 0)
         return 0;
     fail_os(&cli->error, PLSM_ERROR_IO, errno, "failed to read data file");
+    fail_hint(&cli->error, "Check the path of --file, and whether you may read it; - is stdin.");
     return fail_path(&cli->error, path);
 }
 

@@ -71,14 +71,32 @@ static int before_waiting(void *user, struct error *err)
     return i->idle != NULL ? i->idle(i->user, err) : 0;
 }
 
-/* What is wrong, in the words scripts know, and what to do about it. */
-static void explain(struct bytes text, const char *bad_json, struct error *err)
+/* What is wrong, in the words scripts know: of a record in a stream, and of a text given as one. */
+struct words {
+    const char *bad_json, *too_large;
+};
+
+static const struct words record_words = {BAD_JSON, "record exceeds size limit"};
+static const struct words text_words = {"invalid json", "payload exceeds ring capacity"};
+
+static void hint_too_large(const struct ingest *i, struct error *err)
+{
+    fail_hint(err,
+              "A message of this pool may have %" PRIu64 " bytes of tags and data; a larger pool "
+              "takes larger ones.",
+              pool_message_max(i->pool));
+}
+
+/* And what to do about it. */
+static void explain(const struct ingest *i, struct bytes text, const struct words *words,
+                    struct error *err)
 {
     if (err->detail == ERROR_DETAIL_TOO_LARGE) {
         fail_cause(err, err->message);
-        snprintf(err->message, sizeof err->message, "record exceeds size limit");
+        snprintf(err->message, sizeof err->message, "%s", words->too_large);
+        hint_too_large(i, err);
     } else if (strcmp(err->message, "invalid json") == 0) {
-        snprintf(err->message, sizeof err->message, "%s", bad_json);
+        snprintf(err->message, sizeof err->message, "%s", words->bad_json);
         if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) {
             fail_cause(err, "a byte order mark (BOM) stands before the JSON");
             fail_hint(err, "Take it away, as with: sed '1s/^\\xef\\xbb\\xbf//'.");
@@ -157,7 +175,7 @@ static int refuse_record(void *user, const struct input_bad *bad, struct error *
 
     if (err->kind != PLSM_ERROR_USAGE) /* no memory: not the record's fault */
         return -1;
-    explain(bad->snippet, BAD_JSON, err);
+    explain(i, bad->snippet, &record_words, err);
     if (i->skip) {
         notice_skipped(i, bad, err);
         return 0;
@@ -217,11 +235,11 @@ int ingest_run(struct ingest *i, int fd, struct input_counts *ret, struct error 
     return 0;
 }
 
-static int refuse_text(struct bytes text, struct error *err)
+static int refuse_text(const struct ingest *i, struct bytes text, struct error *err)
 {
     if (err->kind != PLSM_ERROR_USAGE)
         return -1;
-    explain(text, "invalid json", err);
+    explain(i, text, &text_words, err);
     if (err->detail == ERROR_DETAIL_BAD_JSON)
         fail_hint(err, "Supply a single JSON object, like '{\"hello\":\"world\"}'.");
     return -1;
@@ -238,12 +256,12 @@ int ingest_text(struct ingest *i, struct bytes text, struct error *err)
     intake_frame(in, INTAKE_WHOLE | INTAKE_ONE | INTAKE_LATE);
     if (intake_push(in, text.p, text.n, &used, NULL, err) == INTAKE_FAILED ||
         intake_end(in, err) < 0)
-        return refuse_text(text, err);
+        return refuse_text(i, text, err);
     payloads = intake_payloads(in, &n);
     if (n == 1)
         return store_batch(i, payloads, 1, err);
     fail(err, PLSM_ERROR_USAGE, "invalid json");
     fail_detail(err, ERROR_DETAIL_BAD_JSON);
     fail_cause(err, "there is no text in it");
-    return refuse_text(text, err);
+    return refuse_text(i, text, err);
 }

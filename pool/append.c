@@ -16,15 +16,22 @@
 /* how often an append asks whether its file still has a name */
 #define LINK_LOOK_NS (100 * NS_PER_MS)
 
-static int too_large(struct pool *pool, size_t i, struct error *err)
+/* What counts is the raw size of tags, as far as what is stored, with its escapes, fits the ring. */
+static int too_large(const struct pool *pool, const struct payload *p, struct error *err)
 {
+    uint64_t raw = p->data.n + p->tags_raw, stored = p->data.n + p->tags.n;
+
     fail(err, PLSM_ERROR_USAGE, "payload exceeds ring capacity");
     fail_detail(err, ERROR_DETAIL_TOO_LARGE);
-    fail_hint(err,
-              "A message of this pool may have %llu bytes of tags and data; a larger pool takes "
-              "larger ones.",
-              (unsigned long long)pool->message_max);
-    return fail_seq(err, i);
+    if (raw > pool->message_max)
+        return fail_hint(err,
+                         "A message of this pool may have %llu bytes of tags and data; a larger "
+                         "pool takes larger ones.",
+                         (unsigned long long)pool->message_max);
+    return fail_hint(err,
+                     "Quotes and control characters in tags are stored escaped, so that this "
+                     "message takes %llu bytes for tags and data; a larger pool takes larger ones.",
+                     (unsigned long long)stored);
 }
 
 static int check_sizes(struct pool *pool, const struct payload *payloads, size_t n,
@@ -35,7 +42,7 @@ static int check_sizes(struct pool *pool, const struct payload *payloads, size_t
         if (p->tags.n > FRAME_TAGS_LEN_MAX || p->tags_raw > TAGS_BYTES_MAX ||
             p->data.n + p->tags_raw > pool->message_max ||
             frame_bytes(p->tags.n, p->data.n) > pool->ring.bytes)
-            return too_large(pool, i, err);
+            return too_large(pool, p, err);
     }
     return 0;
 }

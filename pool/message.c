@@ -273,7 +273,7 @@ static int wrong(struct error *err, const char *what)
 {
     fail(err, PLSM_ERROR_USAGE, "a message (seq, time, meta, data) is not well formed: %s", what);
     fail_hint(err,
-              "To store such an object as it is, feed it with --data or write it to data/append.");
+              "To store such an object as it is, use `feed --data`, or data/append in a mount.");
     return fail_detail(err, ERROR_DETAIL_BAD_JSON);
 }
 

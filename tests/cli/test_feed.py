@@ -53,8 +53,18 @@ class Feed(harness.Case):
         self.assertIn("tags", error["message"])
         self.ok("pool", "create", "tiny", "--size", "8K")
         error = self.refused("Usage", "feed", "tiny", '{"a":"%s"}' % ("x" * 9000))
-        self.assertEqual(error["message"], "record exceeds size limit")
+        self.assertEqual(error["message"], "payload exceeds ring capacity")
         self.assertIn("message too large", error["causes"][0])
+        self.assertEqual(error["hint"], "A message of this pool may have 3512 bytes of tags and data; a larger pool takes larger ones.")
+        self.ok("feed", "tiny", '{"a":"%s"}' % ("x" * (3512 - 8)))
+
+    def test_inline__too_large_by_the_escapes_of_its_tags(self):
+        self.ok("pool", "create", "tiny", "--size", "8K")
+        error = self.refused("Usage", "feed", "tiny", "{}", "--tag", "\x01" * 1500)
+        self.assertEqual(error, {
+            "kind": "Usage", "message": "payload exceeds ring capacity",
+            "hint": "Quotes and control characters in tags are stored escaped, so that this message takes 9004 bytes for tags "
+                    "and data; a larger pool takes larger ones."})
 
     def test_inline__too_deep(self):
         self.ok("feed", "demo", '{"a":' * 120 + "1" + "}" * 120)
@@ -83,6 +93,7 @@ class Feed(harness.Case):
         error = self.refused("Io", "feed", "demo", "-f", self.path("none"))
         self.assertEqual((error["message"], error["path"]), ("failed to read data file", self.path("none")))
         self.assertEqual(error["causes"], ["No such file or directory (os error 2)"])
+        self.assertIn("--file", error["hint"])
         error = self.refused("Io", "feed", "demo", "-f", self.dir)
         self.assertEqual((error["message"], error["path"]), ("failed to read stdin", self.dir))
         self.assertEqual(error["causes"], ["Is a directory (os error 21)"])

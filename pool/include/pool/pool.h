@@ -81,7 +81,7 @@ struct receipt {
  * Waits for the writer lock (see APPEND_TRY).  After a failure nothing is stored and no number is
  * used, except after Io from APPEND_FLUSH: then the messages are there and visible, only not known
  * to be on disk; *ret_receipt is filled even so.  Usage with detail TOO_LARGE when one of them can
- * never fit; err->seq is then its place among the n.
+ * never fit.
  */
 int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
                 enum append_flags flags, struct receipt *ret_receipt, struct error *err);
