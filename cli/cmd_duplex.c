@@ -52,6 +52,7 @@ static const struct option_spec options[] = {
 static struct sender {
     struct ingest ingest;
     const char *me; /* lines of a terminal become messages of this name; NULL: records are read */
+    bool is_cut;    /* the line was too long, its rest is passed over */
     uint32_t ended; /* control word of pool_wait(): 0 until result and error are there */
     int result;
     struct error error;
@@ -66,14 +67,10 @@ static bool is_blank(struct bytes line)
     return i == line.n;
 }
 
-static int send_line(struct sender *s, struct bytes line, struct error *err)
+static int append_line(struct sender *s, struct bytes line, struct error *err)
 {
     auto_buf struct buf json = BUF_INIT;
 
-    while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
-        line.n--;
-    if (is_blank(line))
-        return 0;
     if (!bytes_are_utf8(line))
         return fail(err, PLSM_ERROR_USAGE, "the line is not UTF-8");
     buf_add_str(&json, "{\"from\":");
@@ -84,6 +81,36 @@ static int send_line(struct sender *s, struct bytes line, struct error *err)
     if (buf_failed(&json))
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return ingest_text(&s->ingest, buf_bytes(&json), err);
+}
+
+static void notice_unsent(const struct sender *s, const struct error *why)
+{
+    auto_buf struct buf details = BUF_INIT, text = BUF_INIT;
+    const char *message = why->detail == ERROR_DETAIL_TOO_LARGE
+                              ? "the line does not fit into a message of this pool"
+                              : why->message;
+
+    buf_printf(&details, "{\"error_kind\":\"%s\",\"pool_path\":", error_kind_name(why->kind));
+    buf_add_json_string(&details, bytes_of(pool_path(s->ingest.pool)));
+    buf_add_char(&details, '}');
+    buf_printf(&text, "not sent: %s", message);
+    if (buf_str(&text) != NULL)
+        cli_notice(s->ingest.cli, "duplex", "unsent", s->ingest.pool_ref, text.p, text.p,
+                   buf_bytes(&details));
+}
+
+/* A line that cannot be sent does not end a conversation: what is typed next would go to the shell. */
+static int send_line(struct sender *s, struct bytes line, struct error *err)
+{
+    while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+        line.n--;
+    if (is_blank(line) || append_line(s, line, err) == 0)
+        return 0;
+    if (err->kind != PLSM_ERROR_USAGE) /* not the line's fault */
+        return -1;
+    notice_unsent(s, err);
+    *err = ERROR_INIT;
+    return 0;
 }
 
 /* The whole lines in *held; at the end of the input, or when it is too long, also the rest. */
@@ -97,8 +124,9 @@ static int send_lines(struct sender *s, struct buf *held, bool is_end, struct er
         if (newline == NULL && !is_end && held->n - at <= pool_message_max(s->ingest.pool))
             break;
         size_t n = newline != NULL ? (size_t)(newline + 1 - (held->p + at)) : held->n - at;
-        if (send_line(s, (struct bytes){held->p + at, n}, err) < 0)
+        if (!s->is_cut && send_line(s, (struct bytes){held->p + at, n}, err) < 0)
             return -1;
+        s->is_cut = newline == NULL && !is_end;
         at += n;
     }
     buf_drop_front(held, at);
@@ -175,21 +203,37 @@ static int take_result(struct duplex *d, const struct sender *s, int code)
     return -1;
 }
 
-/* Both sides at once. */
+static void prepare_sender(const struct duplex *d)
+{
+    sender.me = isatty(STDIN_FILENO) ? d->o->me : NULL;
+    sender.ingest = (struct ingest){.cli = d->watch.cli,
+                                    .pool_ref = d->o->pool,
+                                    .pool = d->watch.pool,
+                                    .as_data = sender.me != NULL};
+}
+
+/* All that was to be printed comes too late: records are sent all the same, nobody chats with the future. */
+static int send_only(struct duplex *d)
+{
+    if (sender.me != NULL)
+        return 0;
+    send_all(&sender);
+    return take_result(d, &sender, 0);
+}
+
+/* Both sides at once.  A range that has been printed ends a conversation, but loses no records. */
 static int run_both(struct duplex *d)
 {
     struct watch *w = &d->watch;
     pthread_t thread;
+    int code;
 
-    sender.me = isatty(STDIN_FILENO) ? d->o->me : NULL;
-    sender.ingest = (struct ingest){
-        .cli = w->cli, .pool_ref = d->o->pool, .pool = w->pool, .as_data = sender.me != NULL};
     w->control = &sender.ended;
     errno = pthread_create(&thread, NULL, send_all, &sender);
     if (errno != 0)
-        return fail_os(&w->cli->error, PLSM_ERROR_INTERNAL, errno, "failed to start a thread");
-    int code = watch_run(w);
-    if (w->is_told) {
+        return fail_os(&w->cli->error, PLSM_ERROR_IO, errno, "failed to start a thread");
+    code = watch_run(w);
+    if (w->is_told || (w->is_finished && code == 0 && sender.me == NULL)) {
         pthread_join(thread, NULL);
         return take_result(d, &sender, code);
     }
@@ -253,8 +297,9 @@ static int duplex(struct duplex *d)
     if (parse_options(d) < 0 ||
         target_open(d->watch.cli, o->pool, POOL_READ_WRITE, &creation, &d->watch.pool) < 0)
         return -1;
+    prepare_sender(d);
     if (watch_is_in_future(&d->start))
-        return 0;
+        return send_only(d);
     if (watch_open(&d->watch, &d->start) < 0)
         return -1;
     return run_both(d);
@@ -282,7 +327,12 @@ const struct command_spec cmd_duplex = {
         "On a terminal every line you type is sent as {\"from\":NAME,\"msg\":LINE}, until Ctrl-D.\n"
         "From a pipe JSON is read as `feed` reads it, and sent as it is. Messages of others are\n"
         "printed as `follow` prints them, those whose data.from is NAME are not. When the input\n"
-        "ends, what is in the pool by then is still printed. A bad record ends it with status 2.\n"
+        "ends, what is in the pool by then is still printed. A bad record ends it with status 2; "
+        "a\n"
+        "typed line that cannot be sent gives a notice. When WHEN..WHEN has been printed, or WHEN "
+        "is\n"
+        "yet to come, a terminal's duplex ends, and one that reads a pipe sends on to its end.\n"
+        "Status 0 means that everything was sent, unless the reader of stdout went away before.\n"
         "\n"
         "EXAMPLES\n"
         "  plasmite duplex chat --me alice --tail 10\n"

@@ -43,7 +43,8 @@ static void tell_drops(struct watch *w)
     buf_add_char(&details, '}');
     buf_printf(&message, "dropped %" PRIu64 " message%s", dropped, dropped == 1 ? "" : "s");
     buf_printf(&text, "%s (pool: %s)", buf_str(&message), w->pool_ref);
-    cli_notice(w->cli, "follow", "drop", w->pool_ref, buf_str(&message), buf_str(&text), buf_bytes(&details));
+    cli_notice(w->cli, "follow", "drop", w->pool_ref, buf_str(&message), buf_str(&text),
+               buf_bytes(&details));
 }
 
 static uint64_t drops_due_ns(const struct drops *d)
@@ -252,6 +253,7 @@ static int step(struct watch *w)
     case STREAM_WAIT:
         return end(w, wait_for_more);
     case STREAM_DONE:
+        w->is_finished = true;
         return end(w, watch_finish);
     case STREAM_FAILED:
         return watch_failed(w);

@@ -51,8 +51,9 @@ struct watch {
     struct drops drops;
     uint64_t deadline_ns; /* on clock_mono_ns(); UINT64_MAX: none */
     uint64_t n_matches;
-    uint64_t nap_ns; /* of the last sleep without being woken */
-    bool is_told;    /* the control word has changed */
+    uint64_t nap_ns;  /* of the last sleep without being woken */
+    bool is_told;     /* the control word has changed */
+    bool is_finished; /* there is nothing more to print: WHEN..WHEN is over */
     uint64_t end_pos;
 };
 

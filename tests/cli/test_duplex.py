@@ -24,8 +24,8 @@ class Duplex(harness.Case):
     def texts(self, lines):
         return [json.loads(line)["data"]["msg"] for line in lines.splitlines()]
 
-    def on_terminal(self, *args):
-        chat = terminal.Terminal(self.argv("duplex", "chat", *args), self.env)
+    def on_terminal(self, *args, **kwargs):
+        chat = terminal.Terminal(self.argv("duplex", "chat", *args), self.env, **kwargs)
         self.addCleanup(chat.close)
         return chat
 
@@ -109,14 +109,32 @@ class Duplex(harness.Case):
 
     def test_since(self):  # 11.2, 41
         self.refused("NotFound", "duplex", "missing", "--since", "2999-01-01T00:00:00Z")
-        duplex = self.start("duplex", "chat", "--since", "2999-01-01T00:00:00Z")
-        self.assertEqual((duplex.wait(), duplex.out.rest(), duplex.err.rest()), (0, "", ""))
         self.assertEqual(self.refused("Usage", "duplex", "missing", "--since", "yesterday")["message"], "invalid --since value")
         self.assertEqual(self.refused("Usage", "duplex", "chat", "--tail", "1", "--since", "1h")["message"],
                          "the argument '--tail <TAIL>' cannot be used with '--since <SINCE>'")
         self.say("bob", "hi")
-        duplex = self.start("duplex", "chat", "--since", "1h..0s")  # ends there
-        self.assertEqual((duplex.wait(), self.texts(duplex.out.rest())), (0, ["hi"]))
+        result = self.ok("duplex", "chat", "--since", "1h..0s", stdin='{"msg":"x"}')  # ends there
+        self.assertEqual(self.texts(result.out), ["hi"])
+
+    def test_since__nothing_more_to_print_loses_no_input(self):
+        for i, since in enumerate(("10m..1m", "1h..0s", "2999-01-01T00:00:00Z")):
+            duplex = self.start("duplex", "chat", "--since", since)
+            for n in range(3):
+                duplex.write('{"msg":"%d"}\n' % n)
+                harness.wait_until(lambda: len(self.said()) >= 5 * i + n + 1)
+            duplex.write('{"msg":"3"}\n{"msg":"4"}')
+            duplex.close_stdin()
+            self.assertEqual((duplex.wait(), duplex.err.rest()), (0, ""))
+            self.assertEqual(len(self.said()), 5 * (i + 1))
+        self.assertEqual(duplex.out.rest(), "")
+        for since in "10m..1m", "2999-01-01T00:00:00Z":
+            error = self.refused("Usage", "duplex", "chat", "--since", since, stdin='{"msg":"x"}\nnonsense\n')
+            self.assertEqual(error["message"], "invalid json input")
+            self.refused("Usage", "duplex", "chat", "--since", since, stdin="")
+        self.assertEqual(len(self.said()), 17)
+        for since in "2h..1h", "2999-01-01T00:00:00Z":  # nobody waits for a line of somebody who types
+            chat = self.on_terminal("--me", "alice", "--since", since)
+            self.assertEqual((chat.wait(), chat.shown), (0, ""))
 
     def test_forms(self):
         error = self.refused("Usage", "duplex", "chat", "--jsonl", "--format", "jsonl", stdin="")
@@ -208,16 +226,33 @@ class Duplex(harness.Case):
         chat = self.on_terminal("--me", "alice", "--timeout", "100ms")
         self.assertEqual((chat.wait(), chat.shown), (124, ""))
 
-    def test_terminal__what_cannot_be_sent_ends_it(self):
+    def test_terminal__what_cannot_be_sent_is_told_and_passed_over(self):
         chat = self.on_terminal("--me", "alice", "--color", "never")
-        chat.type(b"ol\xe9\n")
-        self.assertEqual((chat.wait(), chat.shown), (2, "error: the line is not UTF-8\n"))
+        chat.type(b"ol\xe9\nnext\n")
+        self.assertEqual(chat.until("\n"), "notice: not sent: the line is not UTF-8\n")
+        harness.wait_until(lambda: self.said() == [{"from": "alice", "msg": "next"}])
         self.ok("pool", "create", "tiny", "--size", "8K")
         chat = terminal.Terminal(self.argv("duplex", "tiny", "--me", "alice", "--color", "never"), self.env)
         self.addCleanup(chat.close)
+        too_long = "notice: not sent: the line does not fit into a message of this pool\n"
         chat.type("x" * 4000 + "\n")
-        self.assertEqual(chat.wait(), 2)
-        self.assertTrue(chat.shown.startswith("error: "), chat.shown)
+        self.assertEqual(chat.until("\n"), too_long)
+        for _ in range(3):  # ^D hands over what is typed so far
+            chat.type("y" * 3000 + "\x04")
+            harness.wait_until(lambda: harness.is_asleep(chat.popen.pid))
+        chat.type("z\nnext\n\x04")
+        self.assertEqual((chat.wait(), chat.shown), (0, too_long))
+        self.assertEqual([m["data"]["msg"] for m in self.ok("follow", "tiny", "--no-follow").json_lines()], ["next"])
+
+    def test_terminal__what_cannot_be_sent_is_told_to_programs_too(self):
+        chat = self.on_terminal("--me", "alice", stderr=subprocess.PIPE)
+        chat.type(b"ol\xe9\n\x04")
+        self.assertEqual(chat.wait(), 0)
+        notice = json.loads(chat.popen.stderr.read())["notice"]
+        chat.popen.stderr.close()
+        del notice["time"]
+        self.assertEqual(notice, {"cmd": "duplex", "kind": "unsent", "message": "not sent: the line is not UTF-8", "pool": "chat",
+                                  "details": {"error_kind": "Usage", "pool_path": os.path.join(self.pools, "chat.plasmite")}})
 
     def test_terminal__coloured(self):
         self.say("bob", "hi")

@@ -20,15 +20,16 @@ import harness
 class Terminal:
     """The terminal controls the program, so that ^C is a signal.  It echoes nothing and changes no newline."""
 
-    def __init__(self, argv, env):
+    def __init__(self, argv, env, stderr=None):
+        """stderr: elsewhere than on the terminal."""
         self.master, self.slave = pty.openpty()
         settings = termios.tcgetattr(self.slave)
         settings[3] &= ~termios.ECHO
         settings[1] &= ~termios.OPOST
         termios.tcsetattr(self.slave, termios.TCSANOW, settings)
         self.settings = termios.tcgetattr(self.slave)
-        self.popen = subprocess.Popen(argv, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=env,
-                                      start_new_session=True,
+        self.popen = subprocess.Popen(argv, stdin=self.slave, stdout=self.slave,
+                                      stderr=self.slave if stderr is None else stderr, env=env, start_new_session=True,
                                       preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         self.shown = ""
 
