@@ -91,8 +91,8 @@ static int parse_replay(struct follow *f)
     if (o->since != NULL || o->from.given || o->tail.n > 0)
         return 0;
     fail(err, PLSM_ERROR_USAGE, "--replay requires --tail or --since");
-    return fail_hint(err, "Say which messages: --tail N with N >= 1, --since WHEN, or --from SEQ "
-                          "(--from 1 means everything).");
+    return fail_hint(err, "Say which messages: --tail N with N >= 1, --since WHEN, or --from "
+                          "SEQ. For everything: --since @0.");
 }
 
 /* Which match --one waits for: with --tail N the N-th, stored or new; in a replay the first. */

@@ -50,6 +50,7 @@ static int helper_beside(struct buf *path)
 static void become(const char *path, const char *const *argv)
 {
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     execvp(path, (char *const *)argv); /* which it does not change */
 }
 
@@ -116,6 +117,7 @@ const struct command_spec cmd_mount = {
                "  list_live=no    hide follow and next\n"
                "\n"
                "EXAMPLES\n"
+               "  mkdir ~/pools\n"
                "  plasmite mount ~/pools\n"
                "  echo '{\"status\":\"green\"}' > ~/pools/ci/append\n"
                "  head -n1 ~/pools/ci/follow\n"

@@ -65,8 +65,8 @@ static const struct command_spec program = {
         "  plasmite follow chat                           wait for messages; Ctrl-C ends it\n"
         "  plasmite feed chat '{\"from\":\"me\"}' --tag hi    append one, in another terminal\n"
         "  plasmite follow chat --tail 10 --no-follow     the last ten, and no waiting\n"
-        "  echo '{\"n\":1}' | plasmite feed chat             append what another program prints\n"
-        "  plasmite mount ~/pools                         pools as files: echo, cat, grep\n"
+        "  echo '{\"n\":1}' | plasmite feed chat            append what another program prints\n"
+        "  mkdir ~/pools; plasmite mount ~/pools          pools as files: echo, cat, grep\n"
         "\n"
         "Results go to stdout, errors to stderr. In a pipe both are JSON, one document per line.\n"
         "Use --json or --format jsonl to have that on a terminal, --format pretty for text in a "
@@ -277,6 +277,7 @@ int main(int argc, char **argv)
     int code = -1;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit (ulimit -f) is an error like a full disk */
     pool_guard_sigbus();
     switch (opts_parse(&opts, &program, &cli.options, argc, argv)) {
     case OPTS_RUN:

@@ -157,5 +157,5 @@ Try next:
   head -n1 $mnt/ci/follow     # and in another terminal: echo '{"hello":"world"}' > $mnt/ci/append
   $bin/pls follow ci --tail 3
 $mnt/README tells the rest. Unmount:
-  fusermount3 -u $mnt
+  $bin/pls umount $mnt
 END

@@ -240,8 +240,7 @@ static enum opts_outcome take_with_next(struct parser *p, const struct option_sp
     const char *word = *p->argv;
 
     if (word != NULL && looks_like_option(word) && !is_known_option(p, word)) {
-        snprintf(p->opts->hint, sizeof p->opts->hint,
-                 "A value that begins with - is attached: --%s=%s.", spec->name, word);
+        opts_hint_attached(p->opts, spec, word);
         return unexpected(p, word);
     }
     if (word == NULL || looks_like_option(word))

@@ -127,8 +127,10 @@ void opts_hint_option(struct opts *opts, const char *word)
 {
     struct nearest nearest = nearest_to(word + 2);
 
-    if (strncmp(word, "--", 2) != 0) { /* a letter has no neighbours */
-        snprintf(opts->hint, sizeof opts->hint, "A name that begins with - stands behind `--`.");
+    if (strncmp(word, "--", 2) != 0) { /* a letter has no neighbours; more than one may be a name */
+        if (word[1] != '\0' && word[2] != '\0')
+            snprintf(opts->hint, sizeof opts->hint,
+                     "A name that begins with - stands behind `--`.");
         return;
     }
     if (opts->depth == 1)
@@ -139,6 +141,21 @@ void opts_hint_option(struct opts *opts, const char *word)
         offer_options(&nearest, opts->path[opts->depth - 1]->options);
     offer_options(&nearest, opts->path[0]->options);
     did_you_mean(opts, &nearest);
+}
+
+void opts_hint_attached(struct opts *opts, const struct option_spec *spec, const char *word)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    if (spec->type == OPT_U64) {
+        buf_printf(&text, "--%s takes a number from 0 on.", spec->name);
+    } else {
+        buf_printf(&text, "A value that begins with - is attached: `--%s=", spec->name);
+        buf_add_shell_word(&text, word);
+        buf_add_str(&text, "`.");
+    }
+    if (buf_str(&text) != NULL && text.n < sizeof opts->hint)
+        snprintf(opts->hint, sizeof opts->hint, "%s", text.p);
 }
 
 void opts_hint_word(struct opts *opts)

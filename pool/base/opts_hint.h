@@ -14,6 +14,9 @@ void opts_hint_command(struct opts *opts, const char *word);
 /* No option has this name (dashes included, no value): one of the last command, the program, or another command. */
 void opts_hint_option(struct opts *opts, const char *word);
 
+/* The value of an option that begins with a dash and stands apart. */
+void opts_hint_attached(struct opts *opts, const struct option_spec *spec, const char *word);
+
 /* A word too many: perhaps it belongs behind `--`. */
 void opts_hint_word(struct opts *opts);
 

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import resource
 import shlex
 import subprocess
 import unittest
@@ -118,6 +119,23 @@ class Program(harness.Case):
             self.ok("doctor", pool)
             self.assertEqual(self.ok("fetch", pool, "1").json()["data"], {"n": 1})
 
+    def test_limit_of_file_sizes__is_an_error_like_a_full_disk(self):
+        def run(*args, stdin=b""):
+            with open(self.path("out"), "wb") as out:
+                done = subprocess.run(self.argv(*args), input=stdin, stdout=out, stderr=subprocess.PIPE, env=self.env,
+                                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)))
+            return done.returncode, done.stderr.decode()
+
+        rc, err = run("pool", "create", "p")
+        self.assertEqual((rc, json.loads(err)["error"]["causes"]), (8, ["File too large (os error 27)"]))
+        self.ok("pool", "create", "p")
+        rc, err = run("feed", "p", stdin=b"".join(b'{"n":%d}\n' % i for i in range(1000)))
+        self.assertEqual((rc, json.loads(err)["error"]["causes"]), (8, ["File too large (os error 27)"]))
+        self.assertEqual(len(self.ok("follow", "p", "--no-follow").lines()), 1000)
+        self.assertEqual(run("follow", "p", "--no-follow")[0], 8)
+        rc, err = run("tap", "p", "--", "sh", "-c", "seq 10000; exec sleep 1000")
+        self.assertEqual((rc, json.loads(err)["error"]["message"]), (8, "failed to write passthrough output"))
+
     def test_mount__never_over_its_own_pools(self):
         # The daemon would wait for itself, and so would every program that looks there.
         os.makedirs(self.pools)
@@ -189,10 +207,11 @@ class Program(harness.Case):
                 (["feed", "demo", "{}", "--jsn"], "unexpected argument '--jsn' found", "Did you mean `--json`? Try `plasmite feed --help`."),
                 (["--tail", "3", "follow", "demo"], "unexpected argument '--tail' found",
                  "It belongs to a command and stands behind it, as in `plasmite follow --tail`. Try `plasmite --help`."),
-                (["fetch", "demo", "-1"], "unexpected argument '-1' found",
-                 "A name that begins with - stands behind `--`. Try `plasmite fetch --help`."),
+                (["fetch", "demo", "-1"], "unexpected argument '-1' found", "Try `plasmite fetch --help`."),
+                (["pool", "info", "-demo"], "unexpected argument '-d' found",
+                 "A name that begins with - stands behind `--`. Try `plasmite pool info --help`."),
                 (["feed", "demo", "{}", "--tag", "-x"], "unexpected argument '-x' found",
-                 "A value that begins with - is attached: --tag=-x. Try `plasmite feed --help`."),
+                 "A value that begins with - is attached: `--tag=-x`. Try `plasmite feed --help`."),
                 (["tap", "demo", "make"], "unexpected argument 'make' found", "COMMAND... stands behind `--`. Try `plasmite tap --help`."),
                 (["follow", "demo", "--format", "xml"], "invalid value 'xml' for '--format <FORMAT>'",
                  "Use pretty, json or jsonl. Try `plasmite --help`."),

@@ -240,8 +240,11 @@ static void hint__is_the_nearest_word(void **state)
 static void hint__says_what_to_write(void **state)
 {
     (void)state;
-    assert_hint("prog read -x", "A name that begins with - stands behind `--`.");
-    assert_hint("prog read p --since -5", "A value that begins with - is attached: --since=-5.");
+    assert_hint("prog read -x", "");
+    assert_hint("prog read -xyz", "A name that begins with - stands behind `--`.");
+    assert_hint("prog read p --since -5", "A value that begins with - is attached: `--since=-5`.");
+    assert_hint("prog read p -t -$(x)", "A value that begins with - is attached: `--tag='-$(x)'`.");
+    assert_hint("prog read p --tail -5", "--tail takes a number from 0 on.");
     assert_hint("prog read p --mode x", "Use fast or slow.");
     assert_hint("prog wrap p ls", "COMMAND stands behind `--`.");
     assert_hint("prog read --one", "Missing: POOL, a pool.");
