@@ -86,7 +86,8 @@ static int spawn(const char *const *argv, int out, int err, pid_t *ret)
     result = posix_spawnattr_init(&attributes);
     if (result == 0) {
         sigemptyset(&usual);
-        sigaddset(&usual, SIGPIPE); /* which this program ignores */
+        sigaddset(&usual, SIGPIPE); /* these two this program ignores */
+        sigaddset(&usual, SIGXFSZ);
         posix_spawnattr_setsigdefault(&attributes, &usual);
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
         result = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);

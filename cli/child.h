@@ -26,7 +26,7 @@ struct child {
 };
 
 /*
- * Starts argv (NULL at the end) with our stdin, SIGPIPE as usual.
+ * Starts argv (NULL at the end) with our stdin, SIGPIPE and SIGXFSZ as usual.
  * Usage: there is no such program; Io: it cannot be started, or no pipes.
  */
 int child_start(const char *const *argv, struct child *ret, struct error *err);

@@ -295,6 +295,7 @@ int main(int argc, char **argv)
         m.park_limit_ns = park_limit();
         pool_guard_sigbus();
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN); /* a pool beyond the limit of file sizes is EFBIG, not our end */
         raise_file_limit();
         result = stop_install() < 0 ? fail_os(&err, PLSM_ERROR_IO, errno, "cannot catch signals") : check(&m, &err);
         if (result == 0)
