@@ -87,5 +87,5 @@ fi
 build release && check release
 build dev && check dev -L '^(unit|cli|fs)$'
 build tsan && check tsan -L '^unit$'
-build fuzz --target fuzz_json fuzz_intake fuzz_pool fuzz_filter && check fuzz -L '^fuzz$'
+build fuzz --target fuzz_targets && check fuzz -L '^fuzz$'
 finish
