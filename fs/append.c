@@ -23,8 +23,9 @@
 #include <time.h>
 
 #define BUSY_LIMIT_NS (5 * NS_PER_S)
-#define BUSY_NAP_NS (200 * NS_PER_US) /* between tries of a worker */
-#define RECEIPTS_MAX 1024             /* of one open file; the oldest are dropped */
+#define BUSY_LEAST_NS (50 * NS_PER_MS) /* that everybody waits at least */
+#define BUSY_NAP_NS (200 * NS_PER_US)  /* between tries of a worker */
+#define RECEIPTS_MAX 1024              /* of one open file; the oldest are dropped */
 #define RECEIPT_BYTES_MAX (1024 * 1024)
 
 struct receipt_line {
@@ -395,13 +396,45 @@ static struct write_job *next_queued(struct mpool *pool)
     return job;
 }
 
+/*
+ * The lock is busy.  Those who come while its holder is stuck do not wait as long as the first did: they have to be
+ * told one after the other, and the last of them would wait for minutes.
+ */
+static uint64_t note_busy(struct write_job *job)
+{
+    struct mpool *pool = pool_of(job->writer);
+    struct pool_bounds bounds = {0};
+    uint64_t now = clock_mono_ns(), deadline;
+
+    (void)pool_bounds(pool->pool, &bounds, NULL);
+    pthread_mutex_lock(&pool->appends.lock);
+    if (pool->appends.busy_since_ns == 0 || pool->appends.busy_head != bounds.head)
+        pool->appends.busy_since_ns = now;
+    pool->appends.busy_head = bounds.head;
+    deadline = pool->appends.busy_since_ns + BUSY_LIMIT_NS;
+    pthread_mutex_unlock(&pool->appends.lock);
+    if (deadline < now + BUSY_LEAST_NS)
+        deadline = now + BUSY_LEAST_NS;
+    return deadline < job->deadline_ns ? deadline : job->deadline_ns;
+}
+
+static void note_free(struct mpool *pool)
+{
+    pthread_mutex_lock(&pool->appends.lock);
+    pool->appends.busy_since_ns = 0;
+    pthread_mutex_unlock(&pool->appends.lock);
+}
+
 static void run_queued(struct write_job *job)
 {
     struct writer *w = job->writer;
     enum append_flags flags = APPEND_TRY | (w->sync ? APPEND_FLUSH : 0);
+    uint64_t deadline = 0;
 
     while (!run(job, flags)) {
-        if (clock_mono_ns() >= job->deadline_ns || atomic_load(&w->handle.m->stopping)) {
+        if (deadline == 0)
+            deadline = note_busy(job);
+        if (clock_mono_ns() >= deadline || atomic_load(&w->handle.m->stopping)) {
             (void)fail(&job->err, PLSM_ERROR_BUSY,
                        "another writer held the pool's lock for too long");
             job->status = atomic_load(&w->handle.m->stopping) ? ECONNABORTED : EBUSY;
@@ -412,6 +445,8 @@ static void run_queued(struct write_job *job)
         }
         nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_NS}, NULL);
     }
+    if (job->stored)
+        note_free(pool_of(w));
     answer(job);
 }
 

@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#define STUCK_LIMIT_NS (2 * NS_PER_S) /* that the end waits for work under way */
 #define KICK_NS (5 * NS_PER_MS) /* between signals to a loop that is to end */
 
 /* As `plasmite`, which starts this program, tells its own. */
@@ -218,6 +219,7 @@ static int open_session(struct mount *m, const struct options *options, struct e
 /* Mounts and serves until the end. */
 static int serve(struct mount *m, const struct options *options, struct error *err)
 {
+    bool stuck;
     int result;
 
     if (make_parts(m, err) < 0 || open_session(m, options, err) < 0)
@@ -231,8 +233,11 @@ static int serve(struct mount *m, const struct options *options, struct error *e
     }
     result = loop(m);
     watch_free(m->watch);
-    workers_free(m->workers);
+    stuck = !workers_stop(m->workers, STUCK_LIMIT_NS);
     fuse_session_unmount(m->session);
+    if (stuck) /* a disk that does not answer, or a filter: whoever waits for it is told by the kernel */
+        _exit(0);
+    workers_free(m->workers);
     free_parts(m); /* before the session: open polls refer to it */
     fuse_session_destroy(m->session);
     return result < 0 ? fail(err, PLSM_ERROR_IO, "the connection to the kernel failed") : 0;

@@ -48,6 +48,8 @@ struct mpool {
         pthread_mutex_t lock;
         struct write_job *first, **last;
         bool draining; /* a worker is at it */
+        uint64_t busy_since_ns; /* the lock has been held since then, ... */
+        uint64_t busy_head;     /* ... in which nothing was appended; 0 and any when it is not known to be */
     } appends;
 
     struct {              /* under lock: where the retained part is safe to show, see view.c */

@@ -1,7 +1,10 @@
 #include "work.h"
 
+#include "base/units.h"
+
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct workers {
     pthread_mutex_t lock;
@@ -77,16 +80,25 @@ void workers_submit(struct workers *workers, struct work *work)
     pthread_mutex_unlock(&workers->lock);
 }
 
-void workers_free(struct workers *workers)
+bool workers_stop(struct workers *workers, uint64_t limit_ns)
 {
-    if (workers == NULL)
-        return;
+    uint64_t end = clock_mono_ns() + limit_ns;
+    struct timespec until = {(time_t)(end / NS_PER_S), (long)(end % NS_PER_S)};
+
     pthread_mutex_lock(&workers->lock);
     workers->ending = true;
     pthread_cond_broadcast(&workers->more);
     pthread_mutex_unlock(&workers->lock);
-    for (unsigned i = 0; i < workers->n; i++)
-        pthread_join(workers->threads[i], NULL);
+    while (workers->n > 0 && pthread_clockjoin_np(workers->threads[workers->n - 1], NULL,
+                                                  CLOCK_MONOTONIC, &until) == 0)
+        workers->n--;
+    return workers->n == 0;
+}
+
+void workers_free(struct workers *workers)
+{
+    if (workers == NULL)
+        return;
     pthread_cond_destroy(&workers->more);
     pthread_mutex_destroy(&workers->lock);
     free(workers);

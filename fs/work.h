@@ -8,6 +8,7 @@
 #define FS_WORK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define WORKERS_MAX 8
 
@@ -19,7 +20,11 @@ struct work {
 struct workers;
 
 struct workers *workers_new(void);
-/* Runs what is queued to its end, then ends the threads. */
+/*
+ * Runs what is queued to its end, then ends the threads.  False when one of them is still at it after limit_ns: then nothing that it
+ * may use can be freed, this neither.
+ */
+bool workers_stop(struct workers *workers, uint64_t limit_ns);
 void workers_free(struct workers *workers);
 
 /* Hands `work` over.  Always succeeds: without any thread it runs at once, in the caller. */

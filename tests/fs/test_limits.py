@@ -7,6 +7,7 @@ import pathlib
 import resource
 import struct
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 import mount
@@ -50,6 +51,39 @@ class StuckWriter(mount.Case):
         self.hold_lock("stuck")
         self.run_fails("echo 8M > stuck/size", 1, "Device or resource busy")
         self.assertEqual(os.listdir(self.pools), ["stuck.plasmite"])
+
+
+    def test_several_writers_are_told_soon(self):
+        self.mkpool("stuck", "other")
+        self.hold_lock("stuck")
+        begin = time.monotonic()
+        writers = [self.start("echo '{}' >> stuck/append") for _ in range(5)]
+        for writer in writers:
+            self.finish(writer, status=1, stderr=None)
+        self.assertLess(time.monotonic() - begin, 9)  # and not five times five seconds
+        self.assertGreater(time.monotonic() - begin, 4.9)
+        self.run_ok("echo '{}' > other/append")
+
+
+class StuckWorker(mount.Case):
+    def test_the_end_does_not_wait_for_it(self):
+        self.mkpool("ci")
+        self.run_ok("seq 3000 | jq -c '{n: .}' > ci/append")
+        reader = self.start("cat 'ci/where/[range(3000000)] | add < 0/all'")
+        until("a worker is at it", lambda: self.opens(reader.pid))
+        begin = time.monotonic()
+        self.assertEqual(self.stop_daemon(), 0)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.finish(reader, status=1, stderr=None)
+        self.assertFalse(self.is_mounted())
+
+    def opens(self, pid):
+        """Does it wait in an openat()?"""
+        try:
+            with open("/proc/%d/syscall" % pid) as call, open("/proc/%d/wchan" % pid) as wchan:
+                return call.read().split()[0] in ("257", "56") and "request_wait" in wchan.read()
+        except OSError:
+            return False
 
 
 class Unfinished(mount.Case):
