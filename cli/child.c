@@ -14,20 +14,46 @@
 static volatile sig_atomic_t
     target; /* the process that signals go to; 0: none yet, -1: it is gone */
 static volatile sig_atomic_t waiting; /* a signal that came before there was one */
+static volatile sig_atomic_t asked;   /* the last signal that may have asked for its end */
 static volatile sig_atomic_t late;    /* signals that came after its end */
 static int nudge_fd = -1;             /* set by forward_signals(), then constant */
 
-/* The terminal signals a whole process group: then the child has it already. */
-static bool child_has_it(const siginfo_t *info, pid_t child)
+/* What is forwarded. */
+static const struct {
+    int number;
+    bool from_keys; /* a key sends it to all of a process group: then the child has it already */
+    bool asks;      /* the child is to end, whatever it does first */
+} forwarded[] = {
+    {SIGINT,  true,  false},
+    {SIGQUIT, true,  false},
+    {SIGTERM, false, true },
+    {SIGHUP,  false, true }, /* of a terminal that is closed: to the leader of the session only */
+    {SIGUSR1, false, false},
+    {SIGUSR2, false, false},
+};
+
+#define N_FORWARDED (sizeof forwarded / sizeof forwarded[0])
+
+static size_t row_of(int number)
 {
-    return info->si_code == SI_KERNEL && getpgid(child) == getpgrp();
+    size_t i = 0;
+
+    while (i < N_FORWARDED - 1 && forwarded[i].number != number)
+        i++;
+    return i;
 }
 
-static bool has_ended(pid_t pid)
+static bool child_has_it(const siginfo_t *info, pid_t child)
 {
-    siginfo_t info = {0};
+    return forwarded[row_of(info->si_signo)].from_keys && info->si_code == SI_KERNEL &&
+           getpgid(child) == getpgrp();
+}
 
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+/* How is in *info. */
+static bool has_ended(pid_t pid, siginfo_t *info)
+{
+    *info = (siginfo_t){0};
+    return waitid(P_PID, (id_t)pid, info, WEXITED | WNOHANG | WNOWAIT) < 0 || info->si_pid != 0;
 }
 
 /* What is left to do may take for ever, with a stopped reader or writer: the second signal ends it. */
@@ -39,36 +65,55 @@ static void after_the_end(int number)
     }
 }
 
-static void forward(int number, siginfo_t *info, void *context)
+static void nudge(void)
 {
     const uint64_t one = 1;
+    ssize_t done = write(nudge_fd, &one, sizeof one);
+
+    (void)done; /* a full counter is readable already */
+}
+
+static void forward(int number, siginfo_t *info, void *context)
+{
     int saved = errno;
-    ssize_t done;
+    siginfo_t end;
 
     (void)context;
     if (target == 0)
         waiting = number;
-    else if (target < 0 || has_ended(target))
+    else if (target < 0 || has_ended(target, &end))
         after_the_end(number);
     else if (!child_has_it(info, target))
         (void)kill(target, number); /* its number is its own until child_wait() */
-    done = write(nudge_fd, &one, sizeof one);
-    (void)done; /* a full counter is readable already */
+    if (asked == 0 || !forwarded[row_of(asked)].asks)
+        asked = number;
+    nudge();
+    errno = saved;
+}
+
+static void child_changed(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    nudge();
     errno = saved;
 }
 
 static int forward_signals(void)
 {
-    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     const struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
+    /* never ignored: no status would be kept */
+    const struct sigaction changed = {.sa_handler = child_changed,
+                                      .sa_flags = SA_RESTART | SA_NOCLDSTOP};
     struct sigaction before;
 
     nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (nudge_fd < 0)
+    if (nudge_fd < 0 || sigaction(SIGCHLD, &changed, NULL) < 0)
         return -1;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (sigaction(numbers[i], NULL, &before) < 0 ||
-            (before.sa_handler != SIG_IGN && sigaction(numbers[i], &action, NULL) < 0))
+    for (size_t i = 0; i < N_FORWARDED; i++)
+        if (sigaction(forwarded[i].number, NULL, &before) < 0 ||
+            (before.sa_handler != SIG_IGN && sigaction(forwarded[i].number, &action, NULL) < 0))
             return -1;
     return 0;
 }
@@ -120,7 +165,6 @@ int child_start(const char *const *argv, struct child *ret, struct error *err)
     int out[2] = {-1, -1}, errors[2] = {-1, -1}, result;
     pid_t pid = 0;
 
-    signal(SIGCHLD, SIG_DFL); /* where it is ignored no status is kept */
     if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0 || forward_signals() < 0)
         result = fail_os(err, PLSM_ERROR_IO, errno, "failed to spawn wrapped command");
     else
@@ -156,9 +200,14 @@ void child_nudged(void)
     (void)done; /* nothing there: somebody took it */
 }
 
-bool child_has_ended(const struct child *child)
+bool child_is_over(const struct child *child)
 {
-    return has_ended(child->pid);
+    siginfo_t end;
+
+    if (!has_ended(child->pid, &end) || asked == 0)
+        return false;
+    return late > 0 || forwarded[row_of(asked)].asks ||
+           (end.si_code != CLD_EXITED && end.si_status == asked);
 }
 
 int child_wait(struct child *child)

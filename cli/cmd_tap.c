@@ -99,7 +99,9 @@ static int read_streams(struct tap *t)
  */
 static int read_all(struct tap *t)
 {
-    while (t->child.out >= 0 || t->child.err >= 0) {
+    bool is_over = false;
+
+    while (!is_over && (t->child.out >= 0 || t->child.err >= 0)) {
         struct pollfd ready[] = {
             {.fd = child_nudged_fd(), .events = POLLIN},
             {.fd = t->child.out,      .events = POLLIN},
@@ -109,12 +111,12 @@ static int read_all(struct tap *t)
         if (poll(ready, 3, -1) < 0 && errno != EINTR)
             return fail_os(&t->cli->error, PLSM_ERROR_IO, errno,
                            "failed to read wrapped command output");
-        if (ready[0].revents != 0)
+        if (ready[0].revents != 0) {
             child_nudged();
+            is_over = child_is_over(&t->child); /* before reading: all that it wrote is there */
+        }
         if (read_streams(t) < 0)
             return -1;
-        if (ready[0].revents != 0 && child_has_ended(&t->child))
-            break;
     }
     if (capture_end(&t->capture, CAPTURE_STDOUT, &t->cli->error) < 0)
         return -1;
@@ -243,10 +245,11 @@ const struct command_spec cmd_tap = {
         "and one\n"
         "when it ends, which have the tag `lifecycle`. What it prints is also passed on.\n"
         "\n"
-        "`--` is required before wrapped command args. SIGINT and SIGTERM go to the command. What "
-        "is\n"
-        "returned is the wrapped command's exit status, or 128 and the number of the signal that\n"
-        "ended it.\n"
+        "`--` is required before wrapped command args. Signals (INT, TERM, HUP, QUIT, USR1, USR2) "
+        "go\n"
+        "to the command. What is returned is the wrapped command's exit status, or 128 and the "
+        "number\n"
+        "of the signal that ended it.\n"
         "\n"
         "What is not UTF-8 reads as U+FFFD, with the original as base64 in `bytes`. A line that "
         "does\n"

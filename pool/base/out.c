@@ -4,7 +4,18 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* A terminal that was closed says EIO: whoever looked at it has gone, like the reader of a pipe. */
+static int not_written(int fd)
+{
+    int why = errno;
+    struct stat st;
+
+    errno = why == EIO && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) ? EPIPE : why;
+    return -1;
+}
 
 int out_write_all(int fd, const char *p, size_t n)
 {
@@ -19,7 +30,7 @@ int out_write_all(int fd, const char *p, size_t n)
 
             poll(&ready, 1, -1);
         } else if (errno != EINTR) {
-            return -1;
+            return not_written(fd);
         }
     }
     return 0;

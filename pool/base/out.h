@@ -36,7 +36,7 @@ int out_flush(struct out *out);
 /* Releases the memory; writes nothing. */
 void out_done(struct out *out);
 
-/* All of p[0..n) to a descriptor.  0, or -1 with errno. */
+/* All of p[0..n) to a descriptor.  0, or -1 with errno: EPIPE also for a terminal that was closed. */
 int out_write_all(int fd, const char *p, size_t n);
 
 #endif

@@ -269,6 +269,66 @@ class Tap(harness.Case):
         self.assertIn("caught 1", self.lines())
         self.assertNotIn("caught 2", self.lines())
 
+    def on_terminal(self, script):
+        """Leads the session of its terminal, as `xterm -e` would start it; the pid and the other end."""
+        pid, master = pty.fork()
+        if pid == 0:
+            os.environ.update(self.env)
+            os.execv(harness.bin_path("plasmite"), self.argv("tap", "demo", "--create", "--", "sh", "-c", script))
+        return pid, master
+
+    def see(self, master, text):
+        shown = b""
+        while text not in shown:
+            shown += os.read(master, 4096)
+
+    def test_closed_terminal__ends_the_child(self):
+        pid, master = self.on_terminal("echo up; exec sleep 1000")
+        self.see(master, b"up\r\n")
+        os.close(master)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 129)
+        self.assertEqual(self.data()[-1]["signal"], "SIG1")
+
+    def test_closed_terminal__of_a_child_that_goes_on(self):
+        pid, master = self.on_terminal("trap '' HUP; echo up; read x; sleep 0.1; echo more; echo more >&2; exit 3")
+        self.see(master, b"up\r\n")
+        os.close(master)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 3)
+        self.assertEqual(self.lines(), ["up", "more", "more"])
+
+    def test_quit_key__is_for_the_child(self):
+        pid, master = self.on_terminal("trap 'echo dump; exit 7' QUIT; echo up; while :; do sleep 0.01; done")
+        self.see(master, b"up\r\n")
+        os.write(master, b"\x1c")
+        self.see(master, b"dump\r\n")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 7)
+        os.close(master)
+        self.assertEqual((self.lines(), self.data()[-1]["code"]), (["up", "dump"], 7))
+
+    def test_other_signals__are_for_the_child(self):
+        tap = self.start_tap("trap 'echo 1' USR1; trap 'echo 2' USR2; trap 'echo q; exit 3' QUIT; echo up; while :; do sleep 0.01; done")
+        self.assertEqual(tap.line(), "up")
+        for number, text in (signal.SIGUSR1, "1"), (signal.SIGUSR2, "2"), (signal.SIGQUIT, "q"):
+            tap.signal(number)
+            self.assertEqual(tap.line(), text)
+        self.assertEqual(tap.wait(), 3)
+
+    def test_one_sigterm__is_enough_when_something_else_holds_the_output(self):
+        for script, rc in ("echo up; sleep 60 & wait", 143), ("trap 'exit 5' TERM; echo up; sleep 60 & wait", 5):
+            tap = self.start_tap(script)
+            self.assertEqual(tap.line(), "up")
+            tap.signal(signal.SIGTERM)
+            self.assertEqual(tap.wait(), rc)
+
+    def test_sigint__that_the_child_outlives_asks_for_nothing(self):
+        tap = self.start_tap("trap 'echo caught' INT; echo up; read x; (read x; echo late) <&0 & exit 4")
+        self.assertEqual(tap.line(), "up")
+        tap.signal(signal.SIGINT)
+        self.assertEqual(tap.line(), "caught")
+        tap.write("a\n")
+        tap.write("b\n")
+        self.assertEqual((tap.line(), tap.wait()), ("late", 4))
+
     def test_ignored_signals__stay_ignored_for_both(self):
         done = subprocess.run(["sh", "-c", 'trap "" HUP; exec "$@"', "sh",
                                *self.argv("tap", "demo", "--create", "--", "sh", "-c", "kill -HUP $PPID; kill -HUP $$; echo here")],
