@@ -17,12 +17,15 @@
 #define LINK_LOOK_NS (100 * NS_PER_MS)
 
 /* What counts is the raw size of tags, as far as what is stored, with its escapes, fits the ring. */
-static int too_large(const struct pool *pool, const struct payload *p, struct error *err)
+static int too_large(const struct pool *pool, const struct payload *p, size_t place,
+                     struct error *err)
 {
     uint64_t raw = p->data.n + p->tags_raw, stored = p->data.n + p->tags.n;
 
     fail(err, PLSM_ERROR_USAGE, "payload exceeds ring capacity");
     fail_detail(err, ERROR_DETAIL_TOO_LARGE);
+    if (err != NULL)
+        err->seq = place; /* not the number of a message: has_seq stays false */
     if (raw > pool->message_max)
         return fail_hint(err,
                          "A message of this pool may have %llu bytes of tags and data; a larger "
@@ -42,7 +45,7 @@ static int check_sizes(struct pool *pool, const struct payload *payloads, size_t
         if (p->tags.n > FRAME_TAGS_LEN_MAX || p->tags_raw > TAGS_BYTES_MAX ||
             p->data.n + p->tags_raw > pool->message_max ||
             frame_bytes(p->tags.n, p->data.n) > pool->ring.bytes)
-            return too_large(pool, p, err);
+            return too_large(pool, p, i, err);
     }
     return 0;
 }
