@@ -21,15 +21,6 @@ static const struct option_spec options[] = {
     OPT_END,
 };
 
-static int info_of(struct cli *cli, const char *path, struct pool_info *ret)
-{
-    auto_pool struct pool *pool = NULL;
-
-    if (pool_open(path, POOL_READ, &pool, &cli->error) < 0)
-        return -1;
-    return pool_info(pool, ret, &cli->error);
-}
-
 static void describe(struct cli *cli, const struct create_options *o, const char *name,
                      const char *path, const struct pool_info *info, struct buf *out)
 {
@@ -65,10 +56,12 @@ static int create_one(struct cli *cli, const struct create_options *o, const cha
                       const struct pool_options *create, struct report *report)
 {
     auto_buf struct buf path = BUF_INIT;
+    auto_pool struct pool *pool = NULL;
     struct pool_info info;
 
-    if (target_path(cli, name, &path) < 0 || pool_create(path.p, create, &cli->error) < 0 ||
-        info_of(cli, path.p, &info) < 0)
+    if (target_path(cli, name, &path) < 0 ||
+        pool_create_open(path.p, create, &pool, &cli->error) < 0 ||
+        pool_info(pool, &info, &cli->error) < 0)
         return -1;
     if (report->json.n > sizeof "{\"created\":[" - 1)
         buf_add_char(&report->json, ',');

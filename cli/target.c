@@ -3,6 +3,8 @@
 #include "pool/store.h"
 #include "render.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int refuse_url(struct cli *cli, const char *reference)
@@ -30,19 +32,15 @@ int target_path(struct cli *cli, const char *reference, struct buf *path)
 int target_parse_mode(struct cli *cli, const char *text, mode_t *ret)
 {
     size_t n = text != NULL ? strlen(text) : 0;
-    mode_t mode = 0;
 
-    *ret = 0;
     if (text == NULL)
         return 0;
-    for (size_t i = 0; i < n && text[i] >= '0' && text[i] <= '7'; i++)
-        mode = mode * 8 + (mode_t)(text[i] - '0');
-    if ((n != 3 && n != 4) || text[strspn(text, "01234567")] != '\0' || mode > 0777 || mode == 0) {
-        fail(&cli->error, PLSM_ERROR_USAGE, "invalid mode");
-        return fail_hint(&cli->error, "Use three or four octal digits, like 640 or 0600.");
+    if ((n == 3 || n == 4) && strspn(text, "01234567") == n) {
+        *ret = (mode_t)strtoul(text, NULL, 8);
+        return 0;
     }
-    *ret = mode;
-    return 0;
+    fail(&cli->error, PLSM_ERROR_USAGE, "invalid mode");
+    return fail_hint(&cli->error, "Use three or four octal digits, like 640 or 0600.");
 }
 
 int target_parse_durability(struct cli *cli, const char *text, enum append_flags *ret)
@@ -59,6 +57,17 @@ int target_parse_durability(struct cli *cli, const char *text, enum append_flags
     return fail_hint(&cli->error, "Use fast or flush.");
 }
 
+/* Why there is no number in front of a size. */
+static const char *no_number(const char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    if (isdigit((unsigned char)*text))
+        return "number too large to fit in target type";
+    return *text == '\0' ? "cannot parse integer from empty string"
+                         : "invalid digit found in string";
+}
+
 int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
 {
     const char *why = NULL;
@@ -70,6 +79,10 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
         why = "file_size must exceed header and index size"; /* 0 means the default further down */
     }
     fail(&cli->error, PLSM_ERROR_USAGE, "%s", why);
+    if (strcmp(why, "invalid size") == 0)
+        fail_cause(&cli->error, no_number(text));
+    if (strcmp(why, "size overflow") == 0)
+        return fail_hint(&cli->error, "Use a smaller size.");
     return fail_hint(&cli->error,
                      "Use a number of bytes, or one with K, M or G, like 64M; at least 8K.");
 }
@@ -98,17 +111,19 @@ void target_hint_missing(struct cli *cli, const char *reference, bool can_create
 }
 
 /* Somebody else may make it at the same moment: then theirs is as good. */
-static int create(struct cli *cli, const char *path, const struct target_creation *creation)
+static int create(struct cli *cli, const char *path, enum pool_access access,
+                  const struct target_creation *creation, struct pool **ret_pool)
 {
     struct pool_options options = POOL_OPTIONS_INIT;
 
     if (target_parse_size(cli, creation->size, &options.size) < 0 ||
         target_parse_mode(cli, creation->mode, &options.mode) < 0)
         return -1;
-    if (pool_create(path, &options, &cli->error) < 0 &&
-        cli->error.kind != PLSM_ERROR_ALREADY_EXISTS)
-        return -1;
-    return 0;
+    if (pool_create_open(path, &options, ret_pool, &cli->error) == 0)
+        return 0;
+    return cli->error.kind == PLSM_ERROR_ALREADY_EXISTS
+               ? pool_open(path, access, ret_pool, &cli->error)
+               : -1;
 }
 
 int target_open(struct cli *cli, const char *reference, enum pool_access access,
@@ -131,7 +146,5 @@ int target_open(struct cli *cli, const char *reference, enum pool_access access,
         target_hint_missing(cli, reference, creation != NULL);
         return -1;
     }
-    if (create(cli, path.p, creation) < 0)
-        return -1;
-    return pool_open(path.p, access, ret_pool, &cli->error);
+    return create(cli, path.p, access, creation, ret_pool);
 }

@@ -17,7 +17,7 @@ struct target_creation {
 /* The path of a reference, in *path, NUL-terminated.  -1 with cli->error: Usage for a URL. */
 int target_path(struct cli *cli, const char *reference, struct buf *path);
 
-/* "600" or "0600".  0 for NULL.  -1 with cli->error. */
+/* "600" or "0600"; *ret is left alone for NULL.  -1 with cli->error. */
 int target_parse_mode(struct cli *cli, const char *text, mode_t *ret);
 
 /* "fast" or "flush", with blanks around it; fast for NULL.  -1 with cli->error. */

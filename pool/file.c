@@ -202,31 +202,37 @@ static int open_for(const char *path, enum file_access access, bool *ret_writabl
     return fds_above_standard(open(path, O_RDONLY | flags));
 }
 
-int file_map(struct file *file, const char *path, enum file_access access, struct error *err)
+/* What is open in file->fd. */
+static int map_open(struct file *file, const char *path, struct error *err)
 {
     struct stat st;
 
-    *file = FILE_INIT;
-    file->fd = open_for(path, access, &file->writable);
-    if (file->fd < 0)
-        return open_failed(err, path, errno);
     if (fstat(file->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         fail_os(err, PLSM_ERROR_IO, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "not a pool file");
-        fail_path(err, path);
-        goto close_it;
-    }
-    if ((uint64_t)st.st_size < LAYOUT_HEADER_BYTES) {
+    } else if ((uint64_t)st.st_size < LAYOUT_HEADER_BYTES) {
         fail(err, PLSM_ERROR_CORRUPT, "the file is shorter than the header of a pool");
-        fail_path(err, path);
-        goto close_it;
+    } else {
+        file->size = (size_t)st.st_size;
+        if (map_it(file, err) == 0)
+            return 0;
     }
-    file->size = (size_t)st.st_size;
-    if (map_it(file, err) == 0)
-        return 0;
-    fail_path(err, path);
-close_it:
     file_unmap(file);
-    return -1;
+    return fail_path(err, path);
+}
+
+int file_map(struct file *file, const char *path, enum file_access access, struct error *err)
+{
+    *file = FILE_INIT;
+    file->fd = open_for(path, access, &file->writable);
+    return file->fd < 0 ? open_failed(err, path, errno) : map_open(file, path, err);
+}
+
+int file_map_fd_take(struct file *file, int fd, const char *path, struct error *err)
+{
+    *file = FILE_INIT;
+    file->fd = fd;
+    file->writable = true;
+    return map_open(file, path, err);
 }
 
 void file_unmap(struct file *file)
@@ -240,39 +246,28 @@ void file_unmap(struct file *file)
     file->fd = -1;
 }
 
-int file_make_parents(const char *path)
-{
-    char dir[4096];
-    size_t n = strlen(path);
+#define DIR_BYTES 4096
 
-    if (n >= sizeof dir) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(dir, path, n + 1);
-    for (char *p = dir + 1; (p = strchr(p, '/')) != NULL; p++) {
-        *p = '\0';
-        if (mkdir(dir, 0700) < 0 && errno != EEXIST && errno != EISDIR && errno != EROFS)
-            return -1;
-        *p = '/';
-    }
-    return 0;
-}
-
-/* The directory that holds `path`. */
-static int open_parent(const char *path)
+/* The directory that holds `path`, in dir.  errno when it is too long. */
+static int parent_of(const char *path, char dir[DIR_BYTES])
 {
     const char *slash = strrchr(path, '/');
-    char dir[4096];
-    size_t n = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    size_t n = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
 
-    if (n >= sizeof dir) {
+    if (n >= DIR_BYTES) {
         errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(dir, slash == NULL ? "." : path, n);
     dir[n] = '\0';
-    return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return 0;
+}
+
+static int open_parent(const char *path)
+{
+    char dir[DIR_BYTES];
+
+    return parent_of(path, dir) < 0 ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static int make_failed(struct error *err, const char *path, int os_errno, const char *what)
@@ -282,6 +277,54 @@ static int make_failed(struct error *err, const char *path, int os_errno, const 
     else
         fail_os(err, PLSM_ERROR_IO, os_errno, "%s", what);
     return fail_path(err, path);
+}
+
+/* One level.  What is there already can be refused with another reason than that. */
+static int make_dir(const char *dir)
+{
+    struct stat st;
+
+    if (mkdir(dir, 0700) == 0)
+        return 0;
+    int why = errno;
+    if (stat(dir, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return 0;
+        why = ENOTDIR;
+    }
+    errno = why;
+    return -1;
+}
+
+int file_make_dirs(const char *dir, struct error *err)
+{
+    auto_free char *path = strdup(dir);
+    struct stat st;
+    int result = 0;
+
+    if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    if (path == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    for (char *p = path; *p != '\0' && result == 0; p++) {
+        if (*p != '/' || p == path)
+            continue;
+        *p = '\0';
+        result = make_dir(path);
+        *p = '/';
+    }
+    if (result == 0)
+        result = make_dir(path);
+    return result == 0 ? 0 : make_failed(err, dir, errno, "failed to create pool directory");
+}
+
+int file_make_parents(const char *path, struct error *err)
+{
+    char dir[DIR_BYTES];
+
+    if (parent_of(path, dir) < 0)
+        return make_failed(err, path, errno, "failed to create pool directory");
+    return file_make_dirs(dir, err);
 }
 
 /* An unnamed file where the file system has them, else a temporary name beside the pool. */

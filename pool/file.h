@@ -31,6 +31,8 @@ enum file_access { FILE_READ_ONLY, FILE_READ_WRITE, FILE_READ_WRITE_IF_ALLOWED }
 
 /* NotFound, Permission, Corrupt (shorter than a header), Io.  Not a regular file: Io. */
 int file_map(struct file *file, const char *path, enum file_access access, struct error *err);
+/* The same with what is open for reading and writing already; takes fd, also when it fails. */
+int file_map_fd_take(struct file *file, int fd, const char *path, struct error *err);
 void file_unmap(struct file *file);
 
 /*
@@ -57,7 +59,8 @@ int file_sync_barrier(struct file *file);
 /* fork() does not matter to a mapping, but see lock.c. */
 void file_guard_sigbus(void);
 
-/* Makes the missing directories above `path` (0700).  errno on failure. */
-int file_make_parents(const char *path);
+/* Make a directory, or that above `path`, and what is missing above it (0700).  Permission, Io. */
+int file_make_dirs(const char *dir, struct error *err);
+int file_make_parents(const char *path, struct error *err);
 
 #endif

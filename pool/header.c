@@ -29,10 +29,13 @@ int header_plan(const struct pool_options *options, struct header_fixed *ret, st
     uint64_t size = options->size == 0 ? POOL_SIZE_DEFAULT : options->size;
     uint64_t slots;
 
-    if (size < POOL_SIZE_MIN || size > SIZE_MAX_BYTES) {
+    if (size < POOL_SIZE_MIN) {
         fail(err, PLSM_ERROR_USAGE, "file_size must exceed header and index size");
-        return size < POOL_SIZE_MIN ? fail_hint(err, "A pool needs at least 8K (8192 bytes).")
-                                    : fail_hint(err, "A pool can have at most 2^60 bytes.");
+        return fail_hint(err, "A pool needs at least 8K (8192 bytes).");
+    }
+    if (size > SIZE_MAX_BYTES) {
+        fail(err, PLSM_ERROR_USAGE, "file_size is too large");
+        return fail_hint(err, "A pool can have at most 1073741824G (2^60 bytes).");
     }
     slots = options->index_capacity < 0 ? index_auto(size) : (uint64_t)options->index_capacity;
     if (slots > UINT32_MAX || slots * LAYOUT_INDEX_SLOT_BYTES > size / 2 ||

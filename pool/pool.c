@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MODE_DEFAULT 0600
 /* bytes of ring beyond the largest message, as the contract of sizes has it */
 #define PLACE_SPARE 72
 #define LAPPED_TRIES 1000 /* looks at a tail that keeps running away from us */
@@ -105,34 +104,54 @@ static int lay_out(struct new_file *new, struct header_fixed *fixed, uint64_t po
     return 0;
 }
 
+/* Does the path end in the name of a file? */
+static int check_file_name(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+
+    if (name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+        return 0;
+    fail(err, PLSM_ERROR_USAGE, "the path names a directory, not a pool file");
+    fail_hint(err, "Add the name of the file, as in DIRECTORY/chat.plasmite.");
+    return fail_path(err, path);
+}
+
+/* file_publish() decides; this saves the work, and says so first. */
+static int check_is_new(const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return 0;
+    fail(err, PLSM_ERROR_ALREADY_EXISTS, "pool already exists");
+    fail_hint(err, "Choose a different name, or remove the existing pool first.");
+    return fail_path(err, path);
+}
+
+static int make(struct new_file *new, const char *path, const struct pool_options *options,
+                uint64_t pos, uint64_t seq, struct error *err)
+{
+    struct header_fixed fixed;
+
+    if (check_file_name(path, err) < 0 || check_is_new(path, err) < 0 ||
+        header_plan(options, &fixed, err) < 0 || file_make_parents(path, err) < 0 ||
+        file_make(new, path, fixed.file_size, options->mode, err) < 0)
+        return -1;
+    if (lay_out(new, &fixed, pos, seq, err) == 0 && file_publish(new, path, err) == 0)
+        return 0;
+    file_abandon(new);
+    return -1;
+}
+
 int pool_create_at(const char *path, const struct pool_options *options, uint64_t pos, uint64_t seq,
                    struct error *err)
 {
-    struct header_fixed fixed;
     struct new_file new;
-    struct stat st;
 
-    if (header_plan(options, &fixed, err) < 0)
+    if (make(&new, path, options, pos, seq, err) < 0)
         return -1;
-    if (lstat(path, &st) == 0) { /* file_publish() decides; this only saves the work */
-        fail(err, PLSM_ERROR_ALREADY_EXISTS, "pool already exists");
-        fail_hint(err, "Choose a different name, or remove the existing pool first.");
-        return fail_path(err, path);
-    }
-    if (file_make_parents(path) < 0) {
-        bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
-        fail_os(err, denied ? PLSM_ERROR_PERMISSION : PLSM_ERROR_IO, errno,
-                "failed to create pool directory%s", denied ? " (permission denied)" : "");
-        return fail_path(err, path);
-    }
-    if (file_make(&new, path, fixed.file_size, options->mode == 0 ? MODE_DEFAULT : options->mode,
-                  err) < 0)
-        return -1;
-    int result = lay_out(&new, &fixed, pos, seq, err);
-    if (result == 0)
-        result = file_publish(&new, path, err);
     file_abandon(&new);
-    return result;
+    return 0;
 }
 
 int pool_create(const char *path, const struct pool_options *options, struct error *err)
@@ -152,34 +171,72 @@ static void set_message_max(struct pool *pool)
         pool->message_max = MESSAGE_BYTES_MAX;
 }
 
-int pool_open(const char *path, enum pool_access access, struct pool **ret_pool, struct error *err)
+static struct pool *new_handle(const char *path, struct error *err)
 {
     auto_pool struct pool *pool = calloc(1, sizeof *pool);
+    struct pool *ret = NULL;
 
-    if (pool == NULL)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    pool->file = FILE_INIT; /* pool_close() copes from here on */
-    pool->lock = LOCK_INIT(-1, NULL, NULL);
-    pool->now_ns = clock_real_ns;
-    pool->path = strdup(path);
-    if (pool->path == NULL)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    if (file_map(&pool->file, path,
-                 access == POOL_READ ? FILE_READ_WRITE_IF_ALLOWED : FILE_READ_WRITE, err) < 0)
-        return -1;
+    if (pool != NULL) {
+        pool->file = FILE_INIT; /* pool_close() copes from here on */
+        pool->lock = LOCK_INIT(-1, NULL, NULL);
+        pool->now_ns = clock_real_ns;
+        pool->path = strdup(path);
+    }
+    if (pool == NULL || pool->path == NULL) {
+        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return NULL;
+    }
+    ret = pool;
+    pool = NULL; /* handed to the caller */
+    return ret;
+}
+
+/* The file is mapped: is it a pool, and in order? */
+static int check_mapped(struct pool *pool, struct error *err)
+{
     if (header_check(pool->file.map, pool->file.size, &pool->fixed, err) < 0)
-        return fail_path(err, path);
+        return fail_path(err, pool->path);
     ring_init(&pool->ring, pool->file.map, &pool->fixed);
     set_message_max(pool);
     pool->lock = LOCK_INIT(pool->file.fd, &pool->ring.live->lock, &pool->ring.live->flush_lock);
     if (pool_fail_if_over(pool, err) < 0)
         return -1;
     if (pool->file.writable && recover_needed(pool) && recover_run(pool, err) < 0)
-        return fail_path(err, path);
+        return fail_path(err, pool->path);
     if (!ring_commit_sound(&pool->ring)) {
         fail(err, PLSM_ERROR_CORRUPT, "the header is damaged");
-        return fail_path(err, path);
+        return fail_path(err, pool->path);
     }
+    return 0;
+}
+
+int pool_open(const char *path, enum pool_access access, struct pool **ret_pool, struct error *err)
+{
+    auto_pool struct pool *pool = new_handle(path, err);
+
+    if (pool == NULL ||
+        file_map(&pool->file, path,
+                 access == POOL_READ ? FILE_READ_WRITE_IF_ALLOWED : FILE_READ_WRITE, err) < 0 ||
+        check_mapped(pool, err) < 0)
+        return -1;
+    *ret_pool = pool;
+    pool = NULL; /* handed to the caller */
+    return 0;
+}
+
+int pool_create_open(const char *path, const struct pool_options *options, struct pool **ret_pool,
+                     struct error *err)
+{
+    auto_pool struct pool *pool = new_handle(path, err);
+    struct new_file new;
+
+    if (pool == NULL || make(&new, path, options, 0, 1, err) < 0)
+        return -1;
+    int result = file_map_fd_take(&pool->file, new.file.fd, path, err);
+    new.file.fd = -1;
+    file_abandon(&new);
+    if (result < 0 || check_mapped(pool, err) < 0)
+        return -1;
     *ret_pool = pool;
     pool = NULL; /* handed to the caller */
     return 0;

@@ -1,12 +1,12 @@
 #include "pool/store.h"
 
 #include "base/cleanup.h"
+#include "file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define SUFFIX_LEN (sizeof POOL_SUFFIX - 1)
 
@@ -69,45 +69,9 @@ int store_check_name(struct bytes name, struct error *err)
     return 0;
 }
 
-static int make_one(const char *dir, struct error *err)
-{
-    struct stat st;
-    int why;
-
-    if (mkdir(dir, 0700) == 0)
-        return 0;
-    why = errno;
-    if (why == EEXIST && stat(dir, &st) == 0) {
-        if (S_ISDIR(st.st_mode))
-            return 0;
-        why = ENOTDIR;
-    }
-    fail_os(err,
-            why == EACCES || why == EPERM || why == EROFS ? PLSM_ERROR_PERMISSION : PLSM_ERROR_IO,
-            why, "failed to create pool directory%s",
-            why == EACCES || why == EPERM ? " (permission denied)" : "");
-    return fail_path(err, dir);
-}
-
 int store_make_dir(const char *dir, struct error *err)
 {
-    auto_free char *path = NULL;
-    struct stat st;
-
-    if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
-        return 0;
-    path = strdup(dir);
-    if (path == NULL)
-        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    for (char *p = path + 1; path[0] != '\0' && *p != '\0'; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (make_one(path, err) < 0)
-            return -1;
-        *p = '/';
-    }
-    return make_one(path, err);
+    return file_make_dirs(dir, err);
 }
 
 static int compare_names(const void *a, const void *b)

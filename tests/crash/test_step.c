@@ -153,7 +153,8 @@ static struct header_live *live_of(uint8_t *map)
 
 static void set_scene(const char *path, const struct scene *scene, struct known *known)
 {
-    struct pool_options options = {.size = FILE_BYTES, .index_capacity = scene->index};
+    struct pool_options options = {
+        .size = FILE_BYTES, .index_capacity = scene->index, .mode = POOL_MODE_DEFAULT};
     struct error err = ERROR_INIT;
 
     (void)unlink(path);

@@ -109,7 +109,8 @@ bool proof_check(struct bytes data, uint32_t *ret_writer, uint64_t *ret_n)
 
 void pool_must_create(const char *path, uint64_t size, int64_t index_capacity)
 {
-    struct pool_options options = {.size = size, .index_capacity = index_capacity};
+    struct pool_options options = {
+        .size = size, .index_capacity = index_capacity, .mode = POOL_MODE_DEFAULT};
     struct error err = ERROR_INIT;
 
     must(pool_create(path, &options, &err) == 0, "%s: %s", path, err.message);

@@ -419,9 +419,10 @@ static void fill_a_disk(void)
 {
     const char *disk = scratch_path("disk");
     char path[600], entry[700];
-    struct pool_options options = {.size = 8 << 20, .index_capacity = POOL_INDEX_AUTO};
+    struct pool_options options = POOL_OPTIONS_INIT;
     struct error err = ERROR_INIT;
 
+    options.size = 8 << 20;
     must(mkdir(disk, 0700) == 0, "%s", strerror(errno));
     must(unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) == 0, "unshare: %s",
          strerror(errno));

@@ -36,15 +36,17 @@ struct pool;
 struct pool_options {
     uint64_t size;          /* bytes of the file; 0: POOL_SIZE_DEFAULT */
     int64_t index_capacity; /* slots; POOL_INDEX_AUTO, or 0 for none */
-    mode_t mode;            /* permissions, taken as given, the umask aside; 0: 0600 */
+    mode_t mode;            /* permissions, taken as given, the umask aside */
 };
 
-#define POOL_OPTIONS_INIT ((struct pool_options){.index_capacity = POOL_INDEX_AUTO})
+#define POOL_MODE_DEFAULT 0600
+#define POOL_OPTIONS_INIT                                                                          \
+    ((struct pool_options){.index_capacity = POOL_INDEX_AUTO, .mode = POOL_MODE_DEFAULT})
 
 /*
  * Makes a pool file, whole or not at all, with all its space allocated; missing parent directories
- * are made too (0700). AlreadyExists, Usage (sizes), Permission, Io (no space).  An existing file
- * is never touched.
+ * are made too (0700). AlreadyExists, Usage (sizes, a path that ends like that of a directory),
+ * Permission, Io (no space).  An existing file is never touched.
  */
 int pool_create(const char *path, const struct pool_options *options, struct error *err);
 
@@ -56,6 +58,13 @@ enum pool_access {
 
 /* NotFound, Permission, Corrupt, Usage (another format), Io.  Release with pool_close(). */
 int pool_open(const char *path, enum pool_access access, struct pool **ret_pool, struct error *err);
+
+/*
+ * pool_create() and pool_open() in one: to read and to wait, whatever the mode of the file allows;
+ * appending needs the permission all the same.
+ */
+int pool_create_open(const char *path, const struct pool_options *options, struct pool **ret_pool,
+                     struct error *err);
 void pool_close(struct pool *pool);
 
 /* as given to pool_open(); lives as long as the handle */
@@ -81,7 +90,7 @@ struct receipt {
  * Waits for the writer lock (see APPEND_TRY).  After a failure nothing is stored and no number is
  * used, except after Io from APPEND_FLUSH: then the messages are there and visible, only not known
  * to be on disk; *ret_receipt is filled even so.  Usage with detail TOO_LARGE when one of them can
- * never fit.
+ * never fit; err->seq (without has_seq) is then its place among the n.
  */
 int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
                 enum append_flags flags, struct receipt *ret_receipt, struct error *err);
