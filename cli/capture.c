@@ -81,30 +81,6 @@ static void add_start(const struct opt_list *words, struct buf *out)
     buf_add_str(out, "]}");
 }
 
-int capture_check_start(struct capture *capture, const struct opt_list *words, struct error *err)
-{
-    auto_buf struct buf data = BUF_INIT;
-
-    add_start(words, &data);
-    if (buf_failed(&data))
-        return no_memory(err);
-    if (data.n + sizeof "\"lifecycle\"" <= pool_message_max(capture->pool))
-        return 0;
-    fail(err, PLSM_ERROR_USAGE, "the wrapped command does not fit into a message of this pool");
-    return fail_hint(err,
-                     "Its words take %zu bytes as JSON: use a larger pool, or put them into "
-                     "a script.",
-                     data.n);
-}
-
-int capture_start(struct capture *capture, const struct opt_list *words, struct error *err)
-{
-    auto_buf struct buf data = BUF_INIT;
-
-    add_start(words, &data);
-    return append_lifecycle(capture, &data, err);
-}
-
 static void add_base64(struct bytes bytes, struct buf *out)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -133,6 +109,52 @@ static void add_line(enum capture_stream stream, struct bytes text, bool more, s
         buf_add_char(out, '"');
     }
     buf_add_str(out, more ? ",\"more\":true}" : "}");
+}
+
+/* The largest text that is not divided further must fit beside the tags. */
+static int check_tags(const struct capture *capture, struct error *err)
+{
+    char worst[SPLIT_MIN];
+    auto_buf struct buf data = BUF_INIT;
+
+    memset(worst, 1, sizeof worst); /* six bytes each in JSON */
+    worst[0] = (char)0xff;          /* and so in base64 as well */
+    add_line(CAPTURE_STDERR, (struct bytes){worst, sizeof worst}, true, &data);
+    if (buf_failed(&data))
+        return no_memory(err);
+    if (data.n + capture->tags.n <= pool_message_max(capture->pool))
+        return 0;
+    fail(err, PLSM_ERROR_USAGE, "the tags leave no room for a line in a message of this pool");
+    return fail_hint(err,
+                     "They take %zu bytes as JSON of %" PRIu64
+                     ": use fewer or shorter ones, or a larger pool.",
+                     capture->tags.n, pool_message_max(capture->pool));
+}
+
+int capture_check_start(struct capture *capture, const struct opt_list *words, struct error *err)
+{
+    auto_buf struct buf data = BUF_INIT;
+
+    if (check_tags(capture, err) < 0)
+        return -1;
+    add_start(words, &data);
+    if (buf_failed(&data))
+        return no_memory(err);
+    if (data.n + sizeof "\"lifecycle\"" <= pool_message_max(capture->pool))
+        return 0;
+    fail(err, PLSM_ERROR_USAGE, "the wrapped command does not fit into a message of this pool");
+    return fail_hint(err,
+                     "Its words take %zu bytes as JSON: use a larger pool, or put them into "
+                     "a script.",
+                     data.n);
+}
+
+int capture_start(struct capture *capture, const struct opt_list *words, struct error *err)
+{
+    auto_buf struct buf data = BUF_INIT;
+
+    add_start(words, &data);
+    return append_lifecycle(capture, &data, err);
 }
 
 /* The middle, not inside a character. */

@@ -42,7 +42,7 @@ int capture_init(struct capture *capture, struct pool *pool, enum append_flags f
                  const struct opt_list *tags, struct error *err);
 void capture_done(struct capture *capture);
 
-/* Before the program is started: Usage when its words do not fit one message. */
+/* Before the program is started: Usage when its words do not fit one message, or the tags leave no room for lines. */
 int capture_check_start(struct capture *capture, const struct opt_list *words, struct error *err);
 int capture_start(struct capture *capture, const struct opt_list *words, struct error *err);
 

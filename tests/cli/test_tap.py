@@ -465,6 +465,24 @@ class Tap(harness.Case):
         self.assertEqual(error["message"], "the wrapped command does not fit into a message of this pool")
         self.assertFalse(os.path.exists(path))
 
+    def test_tags_larger_than_a_message__start_nothing(self):
+        path = self.path("started")
+        self.ok("pool", "create", "small", "--size", "8K")
+        for n, n_tags in (3800, 1), (19, 180):
+            error = self.refused("Usage", "tap", "small", *["--tag=" + "t" * n] * n_tags, "--", "touch", path)
+            self.assertEqual(error["message"], "the tags leave no room for a line in a message of this pool")
+            self.assertIn("They take %d bytes as JSON of " % (n_tags * (n + 3) - 1), error["hint"])
+        self.assertFalse(os.path.exists(path))
+        self.assertEqual(self.data("small"), [])
+        room = int(re.search(r"of (\d+):", error["hint"]).group(1))
+        text = b"\xff" + b"\x01" * 15  # nothing of this length needs more
+        for n in range(room - 230, room - 100):
+            tap = self.run_pls("tap", "small", "-q", "--tag", "t" * n, "--", "printf", "%s", text)
+            if tap.rc != 0:
+                break
+        self.assertGreater(n, room - 225)
+        self.assertEqual(tap.error()["message"], "the tags leave no room for a line in a message of this pool")
+
     def test_url__is_usage(self):
         for url in "http://127.0.0.1:65535/demo", "ftp://h/x":
             error = self.refused("Usage", "tap", url, "--", "echo", "hi")
