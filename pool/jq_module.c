@@ -187,10 +187,23 @@ static void release(struct jq_program *program)
     free(program);
 }
 
-static void limit_regexes(void)
+/* A child of fork() has its HOME. */
+static void before_fork(void)
+{
+    pthread_mutex_lock(&home_lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&home_lock);
+}
+
+static void begin(void)
 {
     onig_set_retry_limit_in_match(REGEX_RETRIES_MAX);
     onig_set_retry_limit_in_search(REGEX_RETRIES_MAX);
+    (void)pthread_atfork(before_fork, after_fork, after_fork); /* no memory: as without */
+    watch_init();
 }
 
 static bool compile_text(struct jq_program *program, const char *text)
@@ -217,12 +230,12 @@ static bool compile_text(struct jq_program *program, const char *text)
 
 static struct jq_program *compile(const char *expression, char *why, size_t why_size)
 {
-    static pthread_once_t limited = PTHREAD_ONCE_INIT;
+    static pthread_once_t begun = PTHREAD_ONCE_INIT;
     struct jq_program *program = calloc(1, sizeof *program);
     char *text = with_cures(expression);
     bool compiled = false;
 
-    pthread_once(&limited, limit_regexes);
+    pthread_once(&begun, begin);
     why[0] = '\0';
     if (program != NULL && text != NULL) {
         program->why = why;

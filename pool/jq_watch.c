@@ -82,6 +82,22 @@ static void *look(void *unused)
     return NULL;
 }
 
+/* A child of fork() finds the lock free. */
+static void before_fork(void)
+{
+    pthread_mutex_lock(&watch.lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&watch.lock);
+}
+
+void watch_init(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork); /* no memory: as without */
+}
+
 /* Signals are for the threads that the program knows of. */
 static void start_thread(void)
 {

@@ -22,6 +22,9 @@ struct watched {
     struct watched *next, *previous;
 };
 
+/* Once in a process, before all else. */
+void watch_init(void);
+
 /*
  * Around an evaluation on a message of n bytes; watch_end() is false when it was halted.  Without
  * memory for a thread nobody watches.

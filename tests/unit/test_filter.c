@@ -8,10 +8,13 @@
 #include "pool/json.h"
 #include "pool/stream.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -462,6 +465,49 @@ static void endless_work__is_ended(void **state)
              "the filter takes too much time or memory on a message");
 }
 
+/* Another thread is in the middle of compiling and matching whenever this one forks. */
+static void *compile_and_match(void *stop)
+{
+    while (!atomic_load((atomic_bool *)stop))
+        says(".data.n + 1 == 6", "{\"n\":5}", FILTER_YES);
+    return NULL;
+}
+
+/* The thread sanitizer ends children of fork() that start threads, unless it is asked not to. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0 report_thread_leaks=0";
+}
+
+static void a_child_of_fork__can_use_filters(void **state)
+{
+    auto_filter struct filter *before = filter_of(".data.n + 1 == 6");
+    static atomic_bool stop;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(setenv("HOME", scratch_dir(), 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, compile_and_match, &stop), 0);
+    for (int i = 0; i < 10; i++) {
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+            alarm(60); /* a lock that nobody gives back */
+            must(strcmp(getenv("HOME"), scratch_dir()) == 0, "HOME is %s", getenv("HOME"));
+            must(match(before, "{\"n\":5}", NULL) == FILTER_YES, "no match");
+            says(".data.n + 1 == 7", "{\"n\":6}", FILTER_YES);
+            _exit(0);
+        }
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    atomic_store(&stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void products_of_lists__have_a_limit(void **state)
 {
     auto_buf struct buf data = BUF_INIT;
@@ -664,6 +710,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_home_of_jq__is_not_read),
         cmocka_unit_test(what_would_end_or_hang_jq__does_not),
         cmocka_unit_test(endless_work__is_ended),
+        cmocka_unit_test(a_child_of_fork__can_use_filters),
         cmocka_unit_test(products_of_lists__have_a_limit),
         cmocka_unit_test(strangers__get_the_native_evaluator_alone),
         cmocka_unit_test(what_is_no_json__is_survived),
