@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define KEEP_TRIES 16  /* new looks at a view that is overwritten quickly */
 #define NEGATIVE_S 1.0 /* seconds that a fixed name is known not to be there */
 
 /* A request that a worker is to answer. */
@@ -163,16 +164,58 @@ static bool enter_where(fuse_req_t req, struct mount *m, struct node *dir, const
 
 /* --- views --- */
 
+/* What a finite view shows now: a node that is known, or a snapshot for a new one. */
+struct found {
+    struct range range;
+    struct node *node;
+    struct snapshot *snap;
+};
+
+static enum view_result find_view(struct mount *m, struct node *dir, const char *name,
+                                  const struct place *place, enum view_patience patience,
+                                  struct found *found, struct error *err)
+{
+    enum view_result result = view_range(m, dir->pool, place, patience, &found->range, err);
+
+    found->node = NULL;
+    if (result != VIEW_OK)
+        return result;
+    found->node = nodes_reenter(m->nodes, dir, name,
+                                (struct node_version){found->range.first, found->range.last});
+    if (found->node != NULL)
+        return VIEW_OK;
+    if (patience == VIEW_QUICK && snapshot_is_brief(&found->range))
+        return VIEW_LATER;
+    found->snap = snapshot_of_range(dir->pool, place->lens, &found->range);
+    if (found->snap != NULL)
+        return VIEW_OK;
+    (void)fail_os(err, PLSM_ERROR_IO, ENOMEM, "out of memory");
+    return VIEW_FAILED;
+}
+
+/* The same, until its content is safe from writers, if they are that quick. */
+static enum view_result find_lasting_view(struct mount *m, struct node *dir, const char *name,
+                                          const struct place *place, enum view_patience patience,
+                                          struct found *found, struct error *err)
+{
+    for (int i = 0;; i++) {
+        enum view_result result = find_view(m, dir, name, place, patience, found, err);
+
+        if (result != VIEW_OK || found->node != NULL || !snapshot_is_brief(&found->range) ||
+            snapshot_keep(found->snap, err) == 0 || i == KEEP_TRIES)
+            return result;
+        snapshot_unref(found->snap);
+    }
+}
+
 /* False when a worker has to do it; *place is then still the caller's. */
 static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
                        struct place *place, enum view_patience patience)
 {
     struct error err = ERROR_INIT;
-    struct range range;
-    struct node *node;
-    struct snapshot *snap;
+    struct found found = {0};
 
-    switch (view_range(m, dir->pool, place, patience, &range, &err)) {
+    switch (find_lasting_view(m, dir, name, place, patience, &found, &err)) {
     case VIEW_LATER:
         return put_off(req, place, patience);
     case VIEW_FAILED:
@@ -183,20 +226,13 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
         break;
     }
     notes_problem(m, dir, place->lens);
-    struct node_version version = {range.first, range.last};
-    node = nodes_reenter(m->nodes, dir, name, version);
-    if (node != NULL) {
-        path_done(place);
-        lookup_reply(req, m, node);
+    if (found.node == NULL) {
+        enter(req, m, dir, name, (struct node_version){found.range.first, found.range.last}, place,
+              dir->pool, found.snap);
         return true;
     }
-    snap = snapshot_of_range(dir->pool, place->lens, &range);
-    if (snap == NULL) {
-        path_done(place);
-        fuse_reply_err(req, ENOMEM);
-        return true;
-    }
-    enter(req, m, dir, name, version, place, dir->pool, snap);
+    path_done(place);
+    lookup_reply(req, m, found.node);
     return true;
 }
 

@@ -1,24 +1,29 @@
 #include "snapshot.h"
 
+#include "base/units.h"
 #include "waiters.h"
 #include "work.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define SMALL_MAX (64 * 1024)                /* bytes: rendered whole at open */
-#define COPY_MAX (64ULL * 1024 * 1024)       /* bytes: what is larger is not copied ... */
-#define COPIES_MAX (256ULL * 1024 * 1024)    /* ... nor is anything once all copies hold this much */
-#define COPY_STEP (256 * 1024)               /* bytes rendered in one go by the copying worker */
+#define SMALL_MAX (64 * 1024)             /* bytes: rendered whole at open */
+#define COPY_MAX (64ULL * 1024 * 1024)    /* bytes: what is larger is not copied ... */
+#define COPIES_MAX (256ULL * 1024 * 1024) /* ... nor is anything once all copies hold this much */
+#define HOT_NS (2 * NS_PER_S)             /* what lasts no longer is copied before it is near ... */
+#define HOT_MAX (4 * 1024 * 1024)         /* ... bytes: and up to this whole at open, by a worker */
+#define BRIEF_NS (200 * NS_PER_MS) /* what lasts no longer may not last until it is opened ... */
+#define BRIEF_MAX (1024 * 1024)    /* ... bytes: and is kept from the start, up to this */
+#define COPY_STEP (256 * 1024)     /* bytes rendered in one go by the copying worker */
 
 /* One who reads along: where it stands, and the message it cut last. */
 struct renderer {
     struct cursor at;
     struct time_cache cache;
-    struct buf store;   /* the message as stored */
-    struct buf line;    /* the line that was cut */
-    uint64_t line_seq;  /* 0: none */
-    size_t counted;     /* bytes of it that mount_hold() knows of */
+    struct buf store;  /* the message as stored */
+    struct buf line;   /* the line that was cut */
+    uint64_t line_seq; /* 0: none */
+    size_t counted;    /* bytes of it that mount_hold() knows of */
 };
 
 enum copy_state { COPY_NONE, COPY_PARKED, COPY_RUNNING, COPY_ENDED };
@@ -31,18 +36,19 @@ struct snapshot {
 
     pthread_mutex_t lock;
     unsigned opens;
-    bool whole;         /* bytes is all of it */
+    bool whole;  /* bytes is all of it */
+    size_t kept; /* bytes that copies_total knows of, besides the copy */
     struct buf bytes;
-    struct matches *list; /* while open, for a lens that needs it */
-    uint64_t base;        /* where the first line begins in the sum of all lines */
+    struct matches *list;   /* while open, for a lens that needs it */
+    uint64_t base;          /* where the first line begins in the sum of all lines */
     struct renderer reader; /* of the reads, under lock */
 
     enum copy_state copy_state; /* under lock */
     struct waiter waiter;
     struct work work;
-    char *copy;                /* range.size bytes, of which ... */
-    atomic_size_t copied;      /* ... this many are there */
-    atomic_bool abandoned;     /* nobody has it open any more */
+    char *copy;            /* range.size bytes, of which ... */
+    atomic_size_t copied;  /* ... this many are there */
+    atomic_bool abandoned; /* nobody has it open any more */
 };
 
 static atomic_size_t copies_total; /* bytes of all copies */
@@ -112,6 +118,7 @@ void snapshot_unref(struct snapshot *snap)
         munmap(snap->copy, snap->range.size);
         atomic_fetch_sub(&copies_total, snap->range.size);
     }
+    atomic_fetch_sub(&copies_total, snap->kept);
     mpool_unref(snap->pool);
     lens_unref(snap->lens);
     buf_done(&snap->bytes);
@@ -132,6 +139,34 @@ uint64_t snapshot_time(const struct snapshot *snap)
 static int overtaken(uint64_t seq, struct error *err)
 {
     return fail(err, PLSM_ERROR_NOT_FOUND, "message %llu was overwritten", (unsigned long long)seq);
+}
+
+static bool is_hot(const struct snapshot *snap)
+{
+    return snap->range.lasts_ns < HOT_NS;
+}
+
+static uint64_t whole_max(const struct snapshot *snap)
+{
+    return is_hot(snap) ? HOT_MAX : SMALL_MAX;
+}
+
+bool snapshot_is_brief(const struct range *range)
+{
+    return range->lasts_ns < BRIEF_NS && range->size <= BRIEF_MAX;
+}
+
+/* An open that is never closed. */
+int snapshot_keep(struct snapshot *snap, struct error *err)
+{
+    size_t size = snap->range.size;
+
+    if (atomic_fetch_add(&copies_total, size) + size > COPIES_MAX) {
+        atomic_fetch_sub(&copies_total, size);
+        return 0;
+    }
+    snap->kept = size; /* given back with the snapshot */
+    return snapshot_open(snap, VIEW_THOROUGH, err) == VIEW_OK ? 0 : -1;
 }
 
 static bool needs_list(const struct snapshot *snap)
@@ -167,7 +202,8 @@ static int locate(struct snapshot *snap, struct renderer *r, uint64_t off, uint6
     case CURSOR_MESSAGE:
         break;
     }
-    if (view.seq < range->first || view.seq > range->last || view.rendered_before > snap->base + off)
+    if (view.seq < range->first || view.seq > range->last ||
+        view.rendered_before > snap->base + off)
         return overtaken(range->first, err);
     *ret_seq = view.seq;
     *ret_begin = view.rendered_before - snap->base;
@@ -234,10 +270,10 @@ static int add_line(struct snapshot *snap, struct renderer *r, uint64_t seq, str
 }
 
 /* Bytes of a kept line alone, the common case inside a large message: no more is copied than was asked for. */
-static bool from_kept(const struct renderer *r, uint64_t seq, size_t skip, size_t n, struct buf *out)
+static bool from_kept(const struct renderer *r, uint64_t seq, size_t skip, size_t n,
+                      struct buf *out)
 {
-    return r->line_seq == seq && r->line.n >= skip + n &&
-           buf_add(out, r->line.p + skip, n) == 0;
+    return r->line_seq == seq && r->line.n >= skip + n && buf_add(out, r->line.p + skip, n) == 0;
 }
 
 /* Makes bytes off .. off+n from the ring, added to *out. */
@@ -320,7 +356,8 @@ static bool copy_room(struct snapshot *snap)
         atomic_fetch_sub(&copies_total, size);
         return false;
     }
-    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+             0);
     if (p == MAP_FAILED) {
         atomic_fetch_sub(&copies_total, size);
         return false;
@@ -354,7 +391,7 @@ static void start_copy(struct waiter *waiter, enum wake_reason reason)
 static bool wants_copy(struct snapshot *snap)
 {
     struct pool_bounds bounds;
-    uint64_t near = snap->range.first_pos + snap->pool->ring_size / 2;
+    uint64_t near = is_hot(snap) ? 0 : snap->range.first_pos + snap->pool->ring_size / 2;
 
     if (snap->whole || snap->copy_state != COPY_NONE || snap->range.size == 0 ||
         snap->range.size > COPY_MAX || pool_bounds(snap->pool->pool, &bounds, NULL) < 0)
@@ -387,14 +424,14 @@ static int prepare(struct snapshot *snap, struct error *err)
 
 static int fill_small(struct snapshot *snap, struct error *err)
 {
-    if (snap->range.size > SMALL_MAX)
+    if (snap->range.size > whole_max(snap))
         return 0;
     buf_clear(&snap->bytes);
     if (snap->list != NULL)
         matches_lock(snap->list);
-    int result = snap->range.size == 0 ? 0
-                                       : make_bytes(snap, &snap->reader, 0, snap->range.size,
-                                                    &snap->bytes, err);
+    int result = snap->range.size == 0
+                     ? 0
+                     : make_bytes(snap, &snap->reader, 0, snap->range.size, &snap->bytes, err);
     if (snap->list != NULL)
         matches_unlock(snap->list);
     snap->whole = result == 0;
@@ -414,7 +451,8 @@ static int open_locked(struct snapshot *snap, struct matches *list, uint64_t bas
         snap->list = list;
         snap->base = base;
     } else {
-        matches_unref(snap->pool->mount, list); /* an unfinished copy has kept it, and it is the same one */
+        matches_unref(snap->pool->mount,
+                      list); /* an unfinished copy has kept it, and it is the same one */
     }
     if (atomic_load(&snap->copied) < snap->range.size &&
         (prepare(snap, err) < 0 || fill_small(snap, err) < 0))
@@ -424,6 +462,18 @@ static int open_locked(struct snapshot *snap, struct matches *list, uint64_t bas
     return 0;
 }
 
+/* Whoever has it open has seen to everything. */
+static bool open_again(struct snapshot *snap)
+{
+    bool is_open;
+
+    pthread_mutex_lock(&snap->lock);
+    is_open = snap->opens > 0;
+    snap->opens += is_open;
+    pthread_mutex_unlock(&snap->lock);
+    return is_open;
+}
+
 enum view_result snapshot_open(struct snapshot *snap, enum view_patience patience,
                                struct error *err)
 {
@@ -431,8 +481,10 @@ enum view_result snapshot_open(struct snapshot *snap, enum view_patience patienc
     uint64_t base = 0;
     bool park;
 
-    if (snap->pool == NULL)
+    if (snap->pool == NULL || open_again(snap))
         return VIEW_OK;
+    if (patience == VIEW_QUICK && snap->range.size > SMALL_MAX && is_hot(snap))
+        return VIEW_LATER;
     if (needs_list(snap)) {
         struct mount *m = snap->pool->mount;
         enum view_result result =

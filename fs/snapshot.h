@@ -18,11 +18,19 @@ struct snapshot;
 
 /* Both return NULL when memory is gone; *bytes is taken over.  `lens` and `pool` get references of their own. */
 struct snapshot *snapshot_of_bytes(struct buf *bytes, uint64_t time_ns);
-struct snapshot *snapshot_of_range(struct mpool *pool, struct lens *lens, const struct range *range);
+struct snapshot *snapshot_of_range(struct mpool *pool, struct lens *lens,
+                                   const struct range *range);
 void snapshot_unref(struct snapshot *snap);
 
 uint64_t snapshot_size(const struct snapshot *snap);
 uint64_t snapshot_time(const struct snapshot *snap);
+
+/*
+ * Will it be overwritten so soon that opening it may come too late?  Then snapshot_keep(), by a worker, makes its content here
+ * and now.  NotFound when it was too late already; nothing is kept, without an error, when too much is.
+ */
+bool snapshot_is_brief(const struct range *range);
+int snapshot_keep(struct snapshot *snap, struct error *err);
 
 /* NotFound when its first message has been overwritten meanwhile: look the name up again. */
 enum view_result snapshot_open(struct snapshot *snap, enum view_patience patience,

@@ -1,10 +1,14 @@
 #include "view.h"
 
+#include "base/units.h"
+
 #include <sched.h>
 
-#define EDGE_MAX (1024 * 1024) /* bytes behind the tail of a wrapped ring that finite views leave out ... */
-#define EDGE_PART 16           /* ... or this part of the ring, if that is less */
-#define TRIES 16               /* new beginnings when writers overtake us */
+#define EDGE_MAX                                                                                   \
+    (1024 * 1024)    /* bytes behind the tail of a wrapped ring that finite views leave out ... */
+#define EDGE_PART 16 /* ... or this part of the ring, if that is less */
+#define ACTIVE_NS NS_PER_S /* since the newest message: there is somebody who writes */
+#define TRIES 16           /* new beginnings when writers overtake us */
 
 /* One frame by number.  1 when it is no longer (or not yet) there. */
 static int frame_at(struct mpool *pool, uint64_t seq, struct frame_view *ret, uint64_t *ret_pos,
@@ -112,6 +116,23 @@ static int select_numbers(struct mpool *pool, const struct place *place,
     }
 }
 
+/*
+ * How long the first message shown will last: the ring took as long to fill up from it to the newest as the messages
+ * are apart.  A pool to which nobody writes lasts.
+ */
+static uint64_t lasting(const struct mpool *pool, const struct pool_bounds *bounds,
+                        uint64_t first_pos, uint64_t first_time_ns)
+{
+    uint64_t used = bounds->head - first_pos, now = clock_real_ns();
+
+    if (now - bounds->newest_time > ACTIVE_NS || used == 0)
+        return UINT64_MAX;
+    if (used >= pool->ring_size)
+        return 0;
+    return (uint64_t)((double)(bounds->newest_time - first_time_ns) *
+                      (double)(pool->ring_size - used) / (double)used);
+}
+
 static int measure_plain(struct mpool *pool, const struct pool_bounds *bounds, struct range *range,
                          struct error *err)
 {
@@ -121,6 +142,7 @@ static int measure_plain(struct mpool *pool, const struct pool_bounds *bounds, s
 
     if (result != 0)
         return result;
+    range->lasts_ns = lasting(pool, bounds, range->first_pos, first.time_ns);
     if (range->last == bounds->newest) {
         range->size = bounds->rendered_end - first.rendered_before;
         range->time_ns = bounds->newest_time;
@@ -137,7 +159,8 @@ static int measure_plain(struct mpool *pool, const struct pool_bounds *bounds, s
 
 static void make_empty(const struct mpool *pool, struct range *ret)
 {
-    *ret = (struct range){.first = 1, .last = 0, .time_ns = pool->created_ns};
+    *ret =
+        (struct range){.first = 1, .last = 0, .time_ns = pool->created_ns, .lasts_ns = UINT64_MAX};
 }
 
 /* 1: overtaken, once more. */
@@ -155,8 +178,8 @@ static int plain_range(struct mpool *pool, const struct place *place,
     return measure_plain(pool, bounds, ret, err);
 }
 
-static int measure_matches(struct mpool *pool, struct matches *list, struct range *range,
-                           struct error *err)
+static int measure_matches(struct mpool *pool, const struct pool_bounds *bounds,
+                           struct matches *list, struct range *range, struct error *err)
 {
     struct frame_view view;
     uint64_t begin, end, pos;
@@ -168,6 +191,7 @@ static int measure_matches(struct mpool *pool, struct matches *list, struct rang
     result = frame_at(pool, range->first, &view, &range->first_pos, err);
     if (result != 0)
         return result;
+    range->lasts_ns = lasting(pool, bounds, range->first_pos, view.time_ns);
     if (matches_offset(list, range->first, &begin, err) < 0 ||
         matches_offset(list, range->last + 1, &end, err) < 0)
         return err->kind == PLSM_ERROR_NOT_FOUND ? 1 : -1;
@@ -176,8 +200,8 @@ static int measure_matches(struct mpool *pool, struct matches *list, struct rang
 }
 
 static int matching_range(struct mpool *pool, const struct place *place,
-                          const struct pool_bounds *bounds, struct matches *list,
-                          struct range *ret, struct error *err)
+                          const struct pool_bounds *bounds, struct matches *list, struct range *ret,
+                          struct error *err)
 {
     uint64_t first, last;
 
@@ -186,14 +210,14 @@ static int matching_range(struct mpool *pool, const struct place *place,
     /* Messages that came while the list was made are in it: show them, or the last N would be others. */
     if (last == bounds->newest)
         last = larger(last, matches_seen(list));
-    ret->first = place->kind == PLACE_LAST ? matches_last(list, place->n, first)
-                                           : matches_from(list, first);
+    ret->first =
+        place->kind == PLACE_LAST ? matches_last(list, place->n, first) : matches_from(list, first);
     ret->last = matches_until(list, last);
     if (ret->first == 0 || ret->first > ret->last) {
         make_empty(pool, ret);
         return 0;
     }
-    return measure_matches(pool, list, ret, err);
+    return measure_matches(pool, bounds, list, ret, err);
 }
 
 enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *lens,
@@ -259,6 +283,7 @@ static enum view_result single(struct mpool *pool, const struct place *place,
     }
     if (result != 0)
         return VIEW_FAILED;
+    ret->lasts_ns = UINT64_MAX; /* it is small, and copied when it is opened */
     ret->first = ret->last = place->n;
     ret->time_ns = view.time_ns;
     ret->size = lens_length(place->lens, view.seq, view.tags_len, view.data_len);

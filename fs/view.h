@@ -22,6 +22,7 @@ struct range {
     uint64_t size;        /* bytes */
     uint64_t time_ns;     /* of the last message; when there is none, of the pool's creation */
     uint64_t first_pos;   /* where the first stands in the ring */
+    uint64_t lasts_ns;    /* about how long until it is overwritten, if writers go on as they did */
 };
 
 /* A finite view.  NotFound for a single message (seq/N) that is not there or not selected. */

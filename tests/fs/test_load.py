@@ -42,6 +42,28 @@ class Much(mount.Case):
         self.run_ok("cmp ../lines ../followed")
 
 
+    def test_views_of_a_ring_that_is_overwritten_many_times_a_second(self):
+        self.mkpool("hot", size="256K")
+        script = (
+            "import os\nfd = os.open('hot/append', os.O_WRONLY)\ntext = b'{\"x\":\"%s\"}' % (b'y' * 200) * 300\n"
+            "while True: os.write(fd, text)"
+        )
+        writer = self.start(["/usr/bin/python3", "-c", script])
+        until("it has wrapped", lambda: int(self.read("hot/stat/oldest")) > 5000)
+        begin, first = time.monotonic(), int(self.read("hot/stat/newest"))
+        for view in ("from/1", "tail", "last/300", "since/1h", "data/from/1") * 20:
+            text = self.run_ok("cat hot/" + view)
+            self.assertGreaterEqual(text.count("\n"), 10, view)
+            self.assertTrue(text.endswith("}\n"), view)
+            if not view.startswith("data"):
+                numbers = mount.seqs(text)
+                self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))), view)
+        turns = (int(self.read("hot/stat/newest")) - first) * 300 / 250_000 / (time.monotonic() - begin)
+        self.assertGreater(turns, 2 / SLOW, "the writer was too slow to show anything")
+        self.assertIsNone(writer.poll())
+        self.kill(writer)
+
+
 class Many(mount.Case):
     def setUp(self):
         super().setUp()
