@@ -81,31 +81,13 @@ static void add_start(const struct opt_list *words, struct buf *out)
     buf_add_str(out, "]}");
 }
 
-static void add_base64(struct bytes bytes, struct buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < bytes.n; i += 3) {
-        const unsigned char *p = (const unsigned char *)bytes.p + i;
-        size_t n = bytes.n - i < 3 ? bytes.n - i : 3;
-        unsigned word = p[0] << 16 | (n > 1 ? p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
-        char group[4] = {digits[word >> 18], digits[word >> 12 & 63], '=', '='};
-
-        if (n > 1)
-            group[2] = digits[word >> 6 & 63];
-        if (n > 2)
-            group[3] = digits[word & 63];
-        buf_add(out, group, sizeof group);
-    }
-}
-
 static void add_line(enum capture_stream stream, struct bytes text, bool more, struct buf *out)
 {
     buf_printf(out, "{\"kind\":\"line\",\"stream\":\"%s\",\"line\":", stream_names[stream]);
     buf_add_json_string(out, text);
     if (!bytes_are_utf8(text)) {
         buf_add_str(out, ",\"bytes\":\"");
-        add_base64(text, out);
+        buf_add_base64(out, text);
         buf_add_char(out, '"');
     }
     buf_add_str(out, more ? ",\"more\":true}" : "}");

@@ -171,6 +171,27 @@ int buf_add_json_string(struct buf *b, struct bytes text)
     return result;
 }
 
+int buf_add_base64(struct buf *b, struct bytes bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    if (buf_room(b, bytes.n / 3 * 4 + 4) < 0)
+        return -1;
+    for (size_t i = 0; i < bytes.n; i += 3) {
+        const unsigned char *p = (const unsigned char *)bytes.p + i;
+        size_t n = bytes.n - i < 3 ? bytes.n - i : 3;
+        unsigned word = p[0] << 16 | (n > 1 ? p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+        char group[4] = {digits[word >> 18], digits[word >> 12 & 63], '=', '='};
+
+        if (n > 1)
+            group[2] = digits[word >> 6 & 63];
+        if (n > 2)
+            group[3] = digits[word & 63];
+        buf_add(b, group, sizeof group); /* for which there is room */
+    }
+    return 0;
+}
+
 void buf_drop_front(struct buf *b, size_t n)
 {
     if (n >= b->n) {
@@ -189,6 +210,34 @@ const char *buf_str(struct buf *b)
     return b->p;
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool has_control(const char *word)
+{
+    while (*word != '\0' && !is_control(*word))
+        word++;
+    return *word != '\0';
+}
+
+/* Between $' and ' a backslash means something, between ' and ' nothing does. */
+static int add_quoted(struct buf *b, const char *word, bool is_escaped)
+{
+    buf_add_str(b, is_escaped ? "$'" : "'");
+    for (; *word != '\0'; word++)
+        if (is_control(*word))
+            buf_printf(b, "\\%03o", (unsigned char)*word);
+        else if (is_escaped && (*word == '\'' || *word == '\\'))
+            buf_printf(b, "\\%c", *word);
+        else if (*word == '\'')
+            buf_add_str(b, "'\\''");
+        else
+            buf_add_char(b, *word);
+    return buf_add_char(b, '\'');
+}
+
 int buf_add_shell_word(struct buf *b, const char *word)
 {
     static const char plain[] =
@@ -196,11 +245,5 @@ int buf_add_shell_word(struct buf *b, const char *word)
 
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
         return buf_add_str(b, word);
-    buf_add_char(b, '\'');
-    for (; *word != '\0'; word++)
-        if (*word == '\'')
-            buf_add_str(b, "'\\''");
-        else
-            buf_add_char(b, *word);
-    return buf_add_char(b, '\'');
+    return add_quoted(b, word, has_control(word));
 }

@@ -97,7 +97,13 @@ int buf_add_u64(struct buf *b, unsigned long long n);
  */
 int buf_add_json_string(struct buf *b, struct bytes text);
 
-/* Adds the word so that a shell reads it as one: in single quotes when it must. */
+/* Adds the bytes as base64 (RFC 4648), padded, in one line. */
+int buf_add_base64(struct buf *b, struct bytes bytes);
+
+/*
+ * Adds the word so that a shell reads it as one: in single quotes when it must.  Control characters, which could steer a
+ * terminal, become $'\033', as bash, ksh and zsh read it.
+ */
 int buf_add_shell_word(struct buf *b, const char *word);
 
 /* Is all of it UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF)? */

@@ -123,6 +123,26 @@ static void json_string__replaces_each_maximal_subpart(void **state)
 #undef R
 }
 
+static void base64__is_that_of_the_rfc(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"",                 ""        },
+        {"f",                "Zg=="    },
+        {"fo",               "Zm8="    },
+        {"foo",              "Zm9v"    },
+        {"foobar",           "Zm9vYmFy"},
+        {"\xff\xfb\xbf\xff", "//u//w=="}
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        auto_buf struct buf b = BUF_INIT;
+
+        assert_int_equal(buf_add_base64(&b, bytes_of(pairs[i][0])), 0);
+        assert_text(&b, pairs[i][1]);
+    }
+}
+
 static void utf8__is_told_from_what_is_not(void **state)
 {
     static const struct bytes good[] = {BYTES(""),
@@ -174,6 +194,7 @@ int main(void)
         cmocka_unit_test(add_u64__writes_every_number_of_digits),
         cmocka_unit_test(json_string__escapes_what_it_must_and_no_more),
         cmocka_unit_test(json_string__replaces_each_maximal_subpart),
+        cmocka_unit_test(base64__is_that_of_the_rfc),
         cmocka_unit_test(utf8__is_told_from_what_is_not),
         cmocka_unit_test(drop_front__keeps_the_rest),
     };
