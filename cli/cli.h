@@ -69,8 +69,8 @@ int cli_output_failed(struct cli *cli);
  * One notice on stderr: a line of JSON, or `notice: TEXT` on a terminal.  command: whose notice it is, which may be a
  * part of the one that runs; details: a compact JSON object.
  */
-void cli_notice(struct cli *cli, const char *command, const char *kind, const char *pool, const char *message,
-                const char *text, struct bytes details);
+void cli_notice(struct cli *cli, const char *command, const char *kind, const char *pool,
+                const char *message, const char *text, struct bytes details);
 
 /* The commands; each is in its own file. */
 extern const struct command_spec cmd_completion, cmd_doctor, cmd_duplex, cmd_feed, cmd_fetch,

@@ -99,7 +99,8 @@ static void add_json(struct cli *cli, const char *reference, const char *path,
 
 static void add_plain(const char *label, const struct verify_report *v, struct buf *out)
 {
-    buf_printf(out, "%s: %s", v->n_issues > 0 ? "CORRUPT" : "OK", label);
+    buf_add_str(out, v->n_issues > 0 ? "CORRUPT: " : "OK: ");
+    error_add_plain(label, out);
     if (v->n_issues > 0 && v->last_good > 0)
         buf_printf(out, " last_good_seq=%" PRIu64, v->last_good);
     if (v->n_issues > 0)

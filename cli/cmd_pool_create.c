@@ -2,6 +2,8 @@
 #include "render.h"
 #include "target.h"
 
+#include "pool/error_text.h"
+
 #include <inttypes.h>
 
 struct create_options {
@@ -24,14 +26,19 @@ static const struct option_spec options[] = {
 static void describe(struct cli *cli, const struct create_options *o, const char *name,
                      const char *path, const struct pool_info *info, struct buf *out)
 {
-    if (o->names.n == 1)
-        buf_printf(out, "Created %s (", name);
-    else
-        buf_printf(out, "  - %s (%s, ", name, render_short_path(cli_dir(cli), path));
+    const char *short_path = render_short_path(cli_dir(cli), path);
+
+    buf_add_str(out, o->names.n == 1 ? "Created " : "  - ");
+    error_add_plain(name, out);
+    buf_add_str(out, " (");
+    if (o->names.n > 1) {
+        error_add_plain(short_path, out);
+        buf_add_str(out, ", ");
+    }
     format_size(out, info->file_size);
     buf_printf(out, ", %" PRIu32 " index slots)\n", info->index_capacity);
     if (o->names.n == 1)
-        buf_printf(out, "  path: %s\n", render_short_path(cli_dir(cli), path));
+        render_name_line("  path: ", short_path, out);
 }
 
 static void add_row(struct cli *cli, const char *name, const char *path,

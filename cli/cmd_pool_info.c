@@ -45,7 +45,8 @@ static void describe_plain(const char *name, const char *path, const struct pool
 {
     uint64_t count = pool_bounds_count(&info->bounds);
 
-    buf_printf(out, "Pool: %s\nPath: %s\n", name, path);
+    render_name_line("Pool: ", name, out);
+    render_name_line("Path: ", path, out);
     buf_printf(out,
                "Size: %" PRIu64 " bytes (index: offset=%" PRIu64 " slots=%" PRIu32 " bytes=%" PRIu64
                ", ring: offset=%" PRIu64 " size=%" PRIu64 ")\n",
@@ -85,8 +86,9 @@ static void describe_pretty(const char *name, const char *path, const struct poo
     uint64_t count = pool_bounds_count(&info->bounds);
     const char *slash = strrchr(path, '/');
 
-    buf_printf(out, "%s\n  %-11s%s\n  %-11s", name, "path:", slash != NULL ? slash + 1 : path,
-               "size:");
+    render_name_line("", name, out);
+    render_name_line("  path:      ", slash != NULL ? slash + 1 : path, out);
+    buf_printf(out, "  %-11s", "size:");
     format_size(out, info->file_size);
     buf_add_str(out, " (");
     format_size(out, info->used_bytes);

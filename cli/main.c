@@ -165,8 +165,8 @@ int cli_report(struct cli *cli, struct bytes json)
     return cli_print(cli, &text);
 }
 
-void cli_notice(struct cli *cli, const char *command, const char *kind, const char *pool, const char *message,
-                const char *text, struct bytes details)
+void cli_notice(struct cli *cli, const char *command, const char *kind, const char *pool,
+                const char *message, const char *text, struct bytes details)
 {
     auto_buf struct buf line = BUF_INIT;
     char time[TIME_TEXT_LEN];
@@ -174,12 +174,16 @@ void cli_notice(struct cli *cli, const char *command, const char *kind, const ch
     if (cli->stderr_tty) {
         bool colour = is_coloured(cli, true);
 
-        log_line("%snotice:%s %s", colour ? "\033[33m" : "", colour ? "\033[0m" : "", text);
+        buf_printf(&line, "%snotice:%s ", colour ? "\033[33m" : "", colour ? "\033[0m" : "");
+        error_add_plain(text, &line);
+        buf_add_char(&line, '\n');
+        log_write(buf_bytes(&line));
         return;
     }
     format_time(clock_real_ns(), time);
-    buf_printf(&line, "{\"notice\":{\"cmd\":\"%s\",\"details\":%.*s,\"kind\":\"%s\",\"message\":",
-               command, (int)details.n, details.p, kind);
+    buf_printf(&line,
+               "{\"notice\":{\"cmd\":\"%s\",\"details\":%.*s,\"kind\":\"%s\",\"message\":", command,
+               (int)details.n, details.p, kind);
     buf_add_json_string(&line, bytes_of(message));
     buf_add_str(&line, ",\"pool\":");
     buf_add_json_string(&line, bytes_of(pool));

@@ -2,6 +2,7 @@
 
 #include "base/path.h"
 #include "base/units.h"
+#include "pool/error_text.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -18,7 +19,7 @@ static void add_token(struct buf *out, bool colour, const char *code, const char
 {
     if (colour)
         buf_printf(out, "\033[%sm", code);
-    buf_add(out, p, n);
+    buf_add_plain(out, (struct bytes){p, n}, PLAIN_JSON);
     if (colour)
         buf_add_str(out, "\033[0m");
 }
@@ -110,36 +111,45 @@ const char *render_short_path(const char *dir, const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-void render_dir(const char *dir, struct buf *out)
+void render_name_line(const char *label, const char *name, struct buf *out)
+{
+    buf_add_str(out, label);
+    error_add_plain(name, out);
+    buf_add_char(out, '\n');
+}
+
+/* Below the working directory, where relative paths that do not leave it are as well. */
+static const char *below_cwd(const char *dir)
 {
     char cwd[PATH_MAX];
-    const char *home = getenv("HOME"), *rest = NULL;
+
+    if (dir[0] == '/')
+        return getcwd(cwd, sizeof cwd) != NULL ? path_below(cwd, dir) : NULL;
+    if (strcmp(dir, "..") == 0 || strncmp(dir, "../", 3) == 0)
+        return NULL;
+    return strcmp(dir, ".") == 0 ? "" : strncmp(dir, "./", 2) == 0 ? dir + 2 : dir;
+}
+
+void render_dir(const char *dir, struct buf *out)
+{
+    const char *home = getenv("HOME"), *rest = below_cwd(dir), *before = "./";
     size_t n;
 
-    if (getcwd(cwd, sizeof cwd) != NULL && (rest = path_below(cwd, dir)) != NULL)
-        buf_add_str(out, "./");
-    else if (home != NULL && (rest = path_below(home, dir)) != NULL)
-        buf_add_str(out, "~/");
-    else
-        rest = dir;
+    if (rest == NULL && home != NULL) {
+        rest = path_below(home, dir);
+        before = "~/";
+    }
+    buf_add_str(out, rest != NULL ? before : "");
+    rest = rest != NULL ? rest : dir;
     n = strlen(rest);
-    buf_add(out, rest, n);
-    if (n == 0 || rest[n - 1] != '/')
+    error_add_plain(rest, out);
+    if (n > 0 && rest[n - 1] != '/')
         buf_add_char(out, '/');
 }
 
 void table_add(struct table *table, const char *cell)
 {
-    for (; *cell != '\0'; cell++)
-        if (*cell == '\n')
-            buf_add_str(&table->cells, "\\n");
-        else if (*cell == '\r')
-            buf_add_str(&table->cells, "\\r");
-        else if ((unsigned char)*cell < 0x20 ||
-                 *cell == 0x7f) /* a name must not steer a terminal */
-            buf_printf(&table->cells, "\\x%02x", (unsigned char)*cell);
-        else
-            buf_add_char(&table->cells, *cell);
+    buf_add_plain(&table->cells, bytes_of(cell), PLAIN_TEXT);
     buf_add_char(&table->cells, '\0');
 }
 

@@ -19,6 +19,9 @@ void render_seconds(uint64_t time_ns, struct buf *out);
 /* The path relative to `dir` when it is under it, else its last component. */
 const char *render_short_path(const char *dir, const char *path);
 
+/* "LABEL NAME" as a line of its own; what in a name could steer a terminal is shown as \xNN. */
+void render_name_line(const char *label, const char *name, struct buf *out);
+
 /* A directory for people: ./REL/, ~/REL/ or itself, with a slash at the end. */
 void render_dir(const char *dir, struct buf *out);
 

@@ -171,6 +171,38 @@ int buf_add_json_string(struct buf *b, struct bytes text)
     return result;
 }
 
+/* The character, or the byte that begins none, if it is not to reach a terminal; else -1. */
+static int steering(const unsigned char *p, size_t len)
+{
+    if (len == 0)
+        return p[0];
+    if (len == 2 && p[0] == 0xc2 && p[1] < 0xa0)
+        return p[1]; /* C1: some terminals read U+009B as ESC [ */
+    return p[0] < 0x20 || p[0] == 0x7f ? p[0] : -1;
+}
+
+int buf_add_plain(struct buf *b, struct bytes text, enum plain_form form)
+{
+    const unsigned char *p = (const unsigned char *)text.p;
+    size_t plain = 0, at = 0;
+
+    while (at < text.n) {
+        size_t len = utf8_sequence(p + at, text.n - at), n = len > 0 ? len : 1;
+        int c = steering(p + at, len);
+
+        if (c >= 0) {
+            buf_add(b, text.p + plain, at - plain);
+            if (c == '\n' || c == '\r' || c == '\t')
+                buf_add_str(b, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+            else
+                buf_printf(b, form == PLAIN_JSON ? "\\u%04x" : "\\x%02x", (unsigned)c);
+            plain = at + n;
+        }
+        at += n;
+    }
+    return buf_add(b, text.p + plain, at - plain) < 0 || buf_failed(b) ? -1 : 0;
+}
+
 int buf_add_base64(struct buf *b, struct bytes bytes)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -101,6 +101,13 @@ int buf_add_json_string(struct buf *b, struct bytes text);
 int buf_add_base64(struct buf *b, struct bytes bytes);
 
 /*
+ * Adds the text for people at a terminal, which nothing in it may steer: control characters (C0, DEL, C1) are shown as
+ * \n, \t, \x1b, or as \n, \t, \u001b, which inside of a JSON string says the same; what is not UTF-8 likewise.
+ */
+enum plain_form { PLAIN_TEXT, PLAIN_JSON };
+int buf_add_plain(struct buf *b, struct bytes text, enum plain_form form);
+
+/*
  * Adds the word so that a shell reads it as one: in single quotes when it must.  Control characters, which could steer a
  * terminal, become $'\033', as bash, ksh and zsh read it.
  */

@@ -138,12 +138,22 @@ class Doctor(harness.Case):
         self.refused("Usage", "doctor", "http://127.0.0.1:1/demo")
 
     def test_names__cannot_steer_a_terminal(self):
-        self.ok("pool", "create", "a\x1b[31mb")
-        for words in (("doctor", "--all"), ("doctor", "a\x1b[31mb"), ("pool", "list")):
+        name = "a\x1b[31mb\nc"
+        self.ok("pool", "create", name)
+        for words in (["doctor", "--all"], ["doctor", name], ["pool", "list"], ["pool", "info", name], ["pool", "create", name + "d"],
+                      ["pool", "create", name + "e", name + "f"]):
             rc, shown = self.terminal(*words)
             self.assertEqual(rc, 0)
-            self.assertIn(r"a\x1b[31mb", shown)
+            self.assertRegex(shown, r"a\\x1b\[31mb(\\x0a|\\n)c")
             self.assertNotIn("\x1b", shown)
+        for words in (["doctor", name], ["pool", "info", name]):
+            shown = self.ok(*words, "--format", "pretty").out
+            self.assertIn(r"a\x1b[31mb\x0ac", shown)
+        rc, shown = self.terminal("--color", "never", "tap", name, "--", "printf", "\x1b[1m")
+        self.assertIn(r"tapping $'a\033[31mb\012c' <- printf $'\033[1m'", shown)
+        self.assertIn(r" -> $'a\033[31mb\012c' exit 0", shown)
+        rc, shown = self.terminal("--color", "never", "--dir", self.path("a\x1bb"), "pool", "list", use_dir=False)
+        self.assertEqual(shown, "No pools in ~/a\\x1bb/\n\nMake one with `plasmite pool create chat --dir $'%s/a\\033b'`.\n" % self.dir)
 
     def test_reads_only(self):
         self.feed("chat", 3)

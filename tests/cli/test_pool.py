@@ -193,6 +193,9 @@ class Pool(harness.Case):
                                 % (use["used_bytes"], use["used_percent"], time, time))
 
     def test_list__on_a_terminal(self):
+        for name, shown in (("pools", "./pools/"), ("./pools", "./pools/"), (".", "./"), ("pools/", "./pools/"), ("../%s" % os.path.basename(self.dir), "../%s/" % os.path.basename(self.dir))):
+            rc, out = self.terminal("--dir", name, "pool", "list", use_dir=False, cwd=self.dir)
+            self.assertEqual(out.splitlines()[0], "No pools in " + shown)
         none = "No pools in ~/pools/\n\nMake one with `plasmite pool create chat --dir %s`.\n" % self.pools
         self.assertEqual(self.terminal("pool", "list", cwd="/"), (0, none))
         self.ok("pool", "create", "chat")
