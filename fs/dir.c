@@ -123,9 +123,14 @@ static int fill(struct mount *m, const struct node *node, struct listing *list)
 
 void dir_open(fuse_req_t req, struct mount *m, struct node *node, struct fuse_file_info *fi)
 {
-    struct listing *list = calloc(1, sizeof *list);
+    struct listing *list;
     int status;
 
+    if (node->pool != NULL && node->pool->pool == NULL) {
+        fuse_reply_err(req, ESTALE); /* closed for want of descriptors: walk again */
+        return;
+    }
+    list = calloc(1, sizeof *list);
     if (list == NULL) {
         fuse_reply_err(req, ENOMEM);
         return;
@@ -286,6 +291,7 @@ static void delete_pool(struct work *work)
     if (status == 0)
         mark_announced(job->m, job->pool->name);
     fuse_reply_err(job->req, status);
+    mpool_unuse(job->pool);
     mpool_unref(job->pool);
     free(job);
 }
@@ -337,6 +343,7 @@ void dir_delete_pool(fuse_req_t req, struct mount *m, struct node *parent, const
         return;
     }
     *job = (struct deletion){{.run = delete_pool}, m, req, pool};
+    (void)mpool_use(pool); /* it was just opened */
     workers_submit(m->workers, &job->work);
 }
 

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PAUSE_NS (10 * NS_PER_MS) /* between two kicks of one pool */
+#define MAX_LEAST 64              /* pools, when nobody says how many files may be open */
 #define ROUND_NS NS_PER_S         /* between looks for what the kernel has forgotten */
 
 /* A pool whose `log` is known. */
@@ -30,7 +32,8 @@ struct kick {
     pthread_mutex_t lock; /* for the list; only the thread takes something off it */
     struct known *first;
     /* Of the thread alone: */
-    dev_t dev; /* the mount's */
+    dev_t dev;  /* the mount's */
+    size_t max; /* pools: each is kept open */
     struct pool **set;
     struct known **set_of;
     uint64_t *seen;
@@ -40,10 +43,12 @@ struct kick {
 struct kick *kick_new(struct mount *m)
 {
     struct kick *kick = calloc(1, sizeof *kick);
+    struct rlimit limit;
 
     if (kick == NULL)
         return NULL;
     kick->mount = m;
+    kick->max = getrlimit(RLIMIT_NOFILE, &limit) < 0 ? MAX_LEAST : limit.rlim_cur / 8;
     pthread_mutex_init(&kick->lock, NULL);
     return kick;
 }
@@ -60,7 +65,8 @@ static struct known *known_new(struct kick *kick, struct node *node)
     struct known *known = malloc(sizeof *known);
 
     if (known == NULL)
-        return NULL; /* then there are no events: a watcher falls back to looking */
+        return NULL;             /* then there are no events: a watcher falls back to looking */
+    (void)mpool_use(node->pool); /* the loop has just looked at it */
     *known = (struct known){.next = kick->first,
                             .node = node_ref(kick->mount->nodes, node),
                             .seen = head_of(node->pool)};
@@ -152,10 +158,11 @@ static uint64_t gather(struct kick *kick, struct known **ret_done)
 {
     uint64_t now = clock_mono_ns(), deadline = UINT64_MAX;
     struct known **at = &kick->first, *known;
+    size_t n = 0;
 
     kick->n = 0;
     while ((known = *at) != NULL) {
-        if (is_over(kick, known)) {
+        if (is_over(kick, known) || ++n > kick->max) { /* the latest are in front */
             *at = known->next;
             known->next = *ret_done;
             *ret_done = known;
@@ -176,6 +183,7 @@ static void drop_all(struct kick *kick, struct known *done)
 {
     for (struct known *next; done != NULL; done = next) {
         next = done->next;
+        mpool_unuse(done->node->pool);
         node_unref(kick->mount->nodes, done->node);
         free(done);
     }

@@ -247,6 +247,8 @@ static bool enter_made(fuse_req_t req, struct mount *m, struct node *dir, const 
 
 static void drop_later(struct later *later)
 {
+    if (later->node->pool != NULL)
+        mpool_unuse(later->node->pool);
     node_unref(later->m->nodes, later->node);
     free(later->name);
     free(later);
@@ -269,6 +271,8 @@ static struct later *later_new(fuse_req_t req, struct mount *m, struct node *nod
     later->m = m;
     later->req = req;
     later->node = node_ref(m->nodes, node);
+    if (node->pool != NULL)
+        (void)mpool_use(node->pool); /* the caller has seen that it is open */
     return later;
 }
 
@@ -304,7 +308,7 @@ static void enter_pool(fuse_req_t req, struct mount *m, struct node *root, const
         refuse(req, m, root, name, status_errno(&err, DOOR_PATH), &err);
         return;
     }
-    enter(req, m, root, name, (struct node_version){pool->identity, 0}, place, pool, NULL);
+    enter(req, m, root, name, (struct node_version){pool->identity, pool->serial}, place, pool, NULL);
 }
 
 static void enter_log(fuse_req_t req, struct mount *m, struct node *dir, const char *name,
@@ -424,6 +428,8 @@ static int open_node(fuse_req_t req, struct mount *m, struct node *node, int fla
     struct error err = ERROR_INIT;
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
 
+    if (node->pool != NULL && node->pool->pool == NULL)
+        return ESTALE; /* closed for want of descriptors */
     if (node->snapshot == NULL && node->pool != NULL &&
         pool_check_alive(node->pool->pool, &err) < 0) {
         (void)mpool_alive(node->pool); /* marks it when it is gone */

@@ -1,6 +1,7 @@
 #include "pools.h"
 
 #include "base/cleanup.h"
+#include "base/units.h"
 #include "hash.h"
 #include "notes.h"
 #include "pool/store.h"
@@ -9,22 +10,35 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define N_BUCKETS 256
+#define RETIRED (1u << 30) /* in `uses`; there are never as many users */
+#define DESCRIPTORS                                                                                \
+    4 /* that a pool may take: its file, its writer lock, one who has it open; and some for the rest */
+#define MAX_OPEN_LEAST 48 /* when nobody says how many files may be open */
+#define RETIRE_BATCH 16   /* pools closed at once when descriptors are short */
 
 struct mpools {
     struct mount *mount;
     pthread_mutex_t lock;
     struct mpool *buckets[N_BUCKETS];
+    size_t
+        max_open; /* beyond that many idle ones are closed: files are opened for other things, too */
+    atomic_size_t n_open;
+    uint64_t last_serial; /* of the loop alone */
 };
 
 struct mpools *pools_new(struct mount *m)
 {
     struct mpools *pools = calloc(1, sizeof *pools);
+    struct rlimit limit;
 
     if (pools == NULL)
         return NULL;
     pools->mount = m;
+    pools->max_open =
+        getrlimit(RLIMIT_NOFILE, &limit) < 0 ? MAX_OPEN_LEAST : limit.rlim_cur / DESCRIPTORS;
     pthread_mutex_init(&pools->lock, NULL);
     return pools;
 }
@@ -74,11 +88,21 @@ static struct mpool *find(struct mpools *pools, const char *name)
     return pool;
 }
 
+static void close_pool(struct mpool *pool)
+{
+    if (pool->pool == NULL)
+        return;
+    pool_close(pool->pool);
+    pool->pool = NULL;
+    atomic_fetch_sub(&pool->mount->pools->n_open, 1);
+}
+
 static void destroy(struct mpool *pool)
 {
-    notes_put(pool->mount, pool->notes, atomic_load(&pool->gone));
+    /* One that was only closed is still there, and so are its failures. */
+    notes_put(pool->mount, pool->notes, atomic_load(&pool->gone) && pool->pool != NULL);
     tags_free(pool->tags);
-    pool_close(pool->pool);
+    close_pool(pool);
     pthread_mutex_destroy(&pool->appends.lock);
     pthread_mutex_destroy(&pool->edge.lock);
     free(pool->name);
@@ -113,15 +137,26 @@ void mpool_unref(struct mpool *pool)
         destroy(pool);
 }
 
-bool mpool_alive(struct mpool *pool)
+bool mpool_use(struct mpool *pool)
+{
+    if (atomic_fetch_add(&pool->uses, 1) < RETIRED)
+        return true;
+    atomic_fetch_sub(&pool->uses, 1);
+    return false;
+}
+
+void mpool_unuse(struct mpool *pool)
+{
+    atomic_fetch_sub(&pool->uses, 1);
+}
+
+static bool look_alive(struct mpool *pool)
 {
     struct mpools *pools = pool->mount->pools;
     struct error err = ERROR_INIT;
 
     if (atomic_load(&pool->gone))
         return false;
-    if (pool->pool == NULL)
-        return true;
     if (pool_check_alive(pool->pool, &err) == 0 || err.kind != PLSM_ERROR_NOT_FOUND)
         return true;
     pthread_mutex_lock(&pools->lock);
@@ -129,6 +164,20 @@ bool mpool_alive(struct mpool *pool)
     pthread_mutex_unlock(&pools->lock);
     atomic_store(&pool->gone, true);
     return false;
+}
+
+bool mpool_alive(struct mpool *pool)
+{
+    bool alive;
+
+    if (pool->name == NULL)
+        return true; /* no pool at all */
+    if (!mpool_use(pool))
+        return false;
+    atomic_store(&pool->used_ns, clock_mono_ns());
+    alive = look_alive(pool);
+    mpool_unuse(pool);
+    return alive;
 }
 
 bool mpool_ready(struct mpool *pool, uint64_t pos)
@@ -169,7 +218,9 @@ static int describe(struct mpool *pool, struct error *err)
                                 (struct bytes){(const char *)info.uuid, sizeof info.uuid});
     pool->notes = notes_get(pool->mount, pool->identity);
     pool->tags = tags_new();
-    return pool->notes == NULL || pool->tags == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
+    return pool->notes == NULL || pool->tags == NULL
+               ? fail(err, PLSM_ERROR_INTERNAL, "out of memory")
+               : 0;
 }
 
 static int make(struct mpools *pools, const char *name, struct mpool **ret, struct error *err)
@@ -190,7 +241,10 @@ static int make(struct mpools *pools, const char *name, struct mpool **ret, stru
         (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
         goto drop;
     }
-    if (open_pool(pool, pools->mount->read_only, err) < 0 || describe(pool, err) < 0)
+    if (open_pool(pool, pools->mount->read_only, err) < 0)
+        goto drop;
+    atomic_fetch_add(&pools->n_open, 1);
+    if (describe(pool, err) < 0)
         goto drop;
     *ret = pool;
     return 0;
@@ -198,6 +252,51 @@ static int make(struct mpools *pools, const char *name, struct mpool **ret, stru
 drop:
     destroy(pool);
     return -1;
+}
+
+static bool is_idle(struct mpool *pool)
+{
+    return !atomic_load(&pool->gone) && atomic_load(&pool->handles) == 0 &&
+           atomic_load(&pool->uses) == 0;
+}
+
+static struct mpool *longest_idle(struct mpools *pools)
+{
+    struct mpool *found = NULL;
+
+    for (size_t i = 0; i < N_BUCKETS; i++)
+        for (struct mpool *pool = pools->buckets[i]; pool != NULL; pool = pool->next)
+            if (is_idle(pool) &&
+                (found == NULL || atomic_load(&pool->used_ns) < atomic_load(&found->used_ns)))
+                found = pool;
+    return found;
+}
+
+/* Closes the pool that was idle for longest; false when there is none.  By the loop: nobody else opens files of an idle pool. */
+static bool retire_one(struct mpools *pools)
+{
+    unsigned nobody = 0;
+    struct mpool *pool;
+
+    pthread_mutex_lock(&pools->lock);
+    pool = longest_idle(pools);
+    if (pool != NULL && !atomic_compare_exchange_strong(&pool->uses, &nobody, RETIRED))
+        pool = NULL;
+    if (pool != NULL) {
+        unlink_entry(pools, pool);
+        atomic_store(&pool->gone, true);
+    }
+    pthread_mutex_unlock(&pools->lock);
+    if (pool == NULL)
+        return false;
+    close_pool(pool);
+    return true;
+}
+
+static void retire_some(struct mpools *pools)
+{
+    for (unsigned n = 0; n < RETIRE_BATCH && retire_one(pools); n++)
+        continue;
 }
 
 /* Only the loop opens pools, so no second entry of the name can appear between the look and the opening. */
@@ -210,8 +309,11 @@ int pools_get(struct mpools *pools, const char *name, struct mpool **ret, struct
         return 0;
     }
     mpool_unref(pool);
+    if (atomic_load(&pools->n_open) >= pools->max_open)
+        retire_some(pools);
     if (make(pools, name, &pool, err) < 0)
         return -1;
+    pool->serial = ++pools->last_serial;
     pthread_mutex_lock(&pools->lock);
     pool->next = *bucket_of(pools, name);
     *bucket_of(pools, name) = pool;

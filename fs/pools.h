@@ -2,7 +2,8 @@
  * The pools that the mount has open: one handle for each, found by name, shared by all who use it.
  *
  * A pool that was deleted, or whose file was replaced, is another pool from then on: pools_get() makes a new
- * entry, and whoever holds the old one finds `gone` set.  Entries live as long as somebody refers to them.
+ * entry, and whoever holds the old one finds `gone` set.  So does whoever comes back to a pool that was closed because there
+ * were no descriptors left; the kernel is told ESTALE, asks for the name once more, and gets a new entry.  Entries live as long as somebody refers to them.
  */
 #ifndef FS_POOLS_H
 #define FS_POOLS_H
@@ -32,6 +33,9 @@ struct mpool {
     uint64_t ring_size, file_size; /* bytes */
     unsigned char uuid[16];
     atomic_uint handles;  /* open files of this pool; rmdir looks */
+    atomic_uint uses;     /* who needs it open besides; MPOOL_RETIRED: it was closed for want of descriptors */
+    uint64_t serial;      /* of the entry: no two are alike */
+    atomic_uint_fast64_t used_ns;
     struct notes *notes;  /* with a reference */
     struct tags *tags;
 
@@ -70,6 +74,13 @@ void pools_check(struct mpools *pools, const char *name);
 
 struct mpool *mpool_ref(struct mpool *pool);
 void mpool_unref(struct mpool *pool);
+
+/*
+ * Keeps the pool open; false when it is closed already.  For threads other than the loop, which does not need it, since only the
+ * loop closes pools that are idle.
+ */
+bool mpool_use(struct mpool *pool);
+void mpool_unuse(struct mpool *pool);
 
 /* Is it there?  One look at the disk; sets `gone`. */
 bool mpool_alive(struct mpool *pool);

@@ -340,6 +340,7 @@ static void copy_all(struct work *work)
         atomic_store_explicit(&snap->copied, done, memory_order_release);
     }
     renderer_done(snap, &r);
+    mpool_unuse(snap->pool);
     pthread_mutex_lock(&snap->lock);
     snap->copy_state = COPY_ENDED;
     pthread_mutex_unlock(&snap->lock);
@@ -381,6 +382,7 @@ static void start_copy(struct waiter *waiter, enum wake_reason reason)
         return;
     }
     snap->work.run = copy_all;
+    (void)mpool_use(snap->pool); /* it is open, and may be closed before the copy ends */
     workers_submit(snap->pool->mount->workers, &snap->work);
 }
 

@@ -128,6 +128,7 @@ static bool list_pool(struct waiters *waiters, struct mpool *pool)
     if (pool->wait.listed)
         return false;
     pool->wait.listed = true;
+    (void)mpool_use(pool); /* a file of it is open */
     pool->wait.watched = false;
     pool->wait.next = waiters->pools;
     waiters->pools = pool;
@@ -324,6 +325,7 @@ static void unref_all(struct mpool *done)
     while (done != NULL) {
         struct mpool *next = done->wait.done_next;
 
+        mpool_unuse(done);
         mpool_unref(done);
         done = next;
     }

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 import mount
-from mount import until
+from mount import datas, until
 
 MIB = 1 << 20
 
@@ -162,6 +162,47 @@ class Descriptors(mount.Case):
         self.mkpool(*["p%d" % i for i in range(100)])
         self.run_ok("ls -lR . > ../list; echo '{}' > p99/append; mkdir new")
         self.assertEqual(self.datas("p99"), ["{}"])
+
+
+class HardDescriptors(mount.Case):
+    """No more descriptors than this to be had, as in a container with `ulimit -Hn`."""
+
+    def mount(self, options=None):
+        real = mount.subprocess.Popen
+
+        def limited(command, **rest):
+            return real(["prlimit", "--nofile=64:64"] + command, **rest)
+
+        mount.subprocess.Popen = limited
+        try:
+            super().mount(options)
+        finally:
+            mount.subprocess.Popen = real
+
+    def test_more_pools_than_that(self):
+        self.mkpool(*["p%d" % i for i in range(150)])
+        self.run_ok("for i in $(seq 0 149); do echo '{\"n\":'$i'}' > p$i/append; done")
+        self.run_ok("ls -lR . > ../list; ls -l */ > ../list")
+        for i in list(range(150)) * 2:
+            self.assertEqual(self.datas("p%d" % i), ['{"n":%d}' % i])
+        self.assertEqual(self.run_ok("cat */data/tail | wc -l"), "150\n")
+
+    def test_those_in_use_stay(self):
+        self.mkpool(*["p%d" % i for i in range(100)])
+        reader = self.start("head -n1 p0/follow")
+        self.wait_blocked(reader)
+        fd = self.open("p1/append", os.O_WRONLY)
+        self.run_ok("ls -lR . > ../list; cat */all > ../all")
+        os.write(fd, b'{"still":"open"}')
+        self.append("p0", {"n": 1})
+        self.assertEqual(datas(self.finish(reader)), ['{"n":1}'])
+        self.assertEqual(self.datas("p1"), ['{"still":"open"}'])
+
+    def test_what_was_refused_is_still_known(self):
+        self.mkpool(*["p%d" % i for i in range(100)])
+        self.run_fails("echo nonsense > p0/append", 1, "Bad message")
+        self.run_ok("ls -lR . > ../list; cat */all > ../all")
+        self.assertEqual(self.read("p0/errors").count("\n"), 1)
 
 
 if __name__ == "__main__":
