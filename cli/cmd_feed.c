@@ -81,7 +81,7 @@ static void add_for_people(const struct message *message, struct buf *out)
     render_seconds(message->time_ns, out);
     for (; tags_next(message->tags, &at, &tag); first = false) {
         buf_add_str(out, first ? "  tags: " : ",");
-        buf_add(out, tag.p + 1, tag.n - 2);
+        buf_add_plain(out, (struct bytes){tag.p + 1, tag.n - 2}, PLAIN_JSON);
     }
     buf_add_char(out, '\n');
 }

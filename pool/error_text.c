@@ -55,11 +55,7 @@ void error_add_envelope(const struct error *err, struct buf *out)
 
 void error_add_plain(const char *text, struct buf *out)
 {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            buf_printf(out, "\\x%02x", (unsigned char)*text);
-        else
-            buf_add_char(out, *text);
+    buf_add_plain(out, bytes_of(text), PLAIN_TEXT);
 }
 
 static void add_label(const char *label, const char *code, bool colour, struct buf *out)

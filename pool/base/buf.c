@@ -242,29 +242,30 @@ const char *buf_str(struct buf *b)
     return b->p;
 }
 
-static bool is_control(char c)
+static bool steers(const char *word)
 {
-    return (unsigned char)c < 0x20 || c == 0x7f;
+    const unsigned char *p = (const unsigned char *)word;
+    size_t n = strlen(word), at = 0;
+
+    while (at < n) {
+        size_t len = utf8_sequence(p + at, n - at);
+
+        if (steering(p + at, len) >= 0)
+            return true;
+        at += len;
+    }
+    return false;
 }
 
-static bool has_control(const char *word)
+/* Between $' and ' a backslash means something. */
+static int add_escaped_word(struct buf *b, const char *word)
 {
-    while (*word != '\0' && !is_control(*word))
-        word++;
-    return *word != '\0';
-}
-
-/* Between $' and ' a backslash means something, between ' and ' nothing does. */
-static int add_quoted(struct buf *b, const char *word, bool is_escaped)
-{
-    buf_add_str(b, is_escaped ? "$'" : "'");
+    buf_add_str(b, "$'");
     for (; *word != '\0'; word++)
-        if (is_control(*word))
+        if (*word < 0x20 || *word >= 0x7f)
             buf_printf(b, "\\%03o", (unsigned char)*word);
-        else if (is_escaped && (*word == '\'' || *word == '\\'))
+        else if (*word == '\'' || *word == '\\')
             buf_printf(b, "\\%c", *word);
-        else if (*word == '\'')
-            buf_add_str(b, "'\\''");
         else
             buf_add_char(b, *word);
     return buf_add_char(b, '\'');
@@ -275,7 +276,16 @@ int buf_add_shell_word(struct buf *b, const char *word)
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@,+";
 
-    if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
+    /* zsh takes =word for the path of a program */
+    if (word[0] != '\0' && word[0] != '=' && word[strspn(word, plain)] == '\0')
         return buf_add_str(b, word);
-    return add_quoted(b, word, has_control(word));
+    if (steers(word))
+        return add_escaped_word(b, word);
+    buf_add_char(b, '\'');
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            buf_add_str(b, "'\\''");
+        else
+            buf_add_char(b, *word);
+    return buf_add_char(b, '\'');
 }

@@ -93,6 +93,30 @@ class Colour(harness.Case):
         self.assertIn("\x1b[31merror:\x1b[0m invalid value 'blue'", self.terminal("--color", "blue", "pool", "list")[1])
         self.assertIn("\x1b[31merror:\x1b[0m ", self.terminal("--color", "never", "pool", "list", "--nope")[1])
 
+    # What comes from others cannot steer a terminal.
+
+    def test_messages_of_others__are_shown_with_escapes(self):
+        evil, shown_as = "\x9b31mX\x7f\x80", r"\u009b31mX\u007f\u0080"
+        rc, shown = self.terminal("--color", "never", "feed", "steered", "--create", json.dumps({"a" + evil: evil}, ensure_ascii=False),
+                                  "--tag", evil)
+        self.assertTrue(shown.endswith("  tags: " + shown_as + "\n"), shown)
+        for words in ["follow", "steered", "--no-follow"], ["fetch", "steered", "1"]:
+            rc, shown = self.terminal("--color", "never", *words)
+            self.assertIn('"a%s": "%s"' % (shown_as, shown_as), shown)
+            self.assertEqual(json.loads(shown)["data"], {"a" + evil: evil})
+            self.assertIn(evil, self.ok(*words).out)
+
+    def test_names__are_shown_with_escapes(self):
+        name, shown_as = "a\x9b\x7f\n", r"a\x9b\x7f\n"
+        rc, shown = self.terminal("--color", "never", "pool", "info", name)
+        self.assertIn("`plasmite pool create $'a\\302\\233\\177\\012' --dir ", shown)
+        self.assertEqual(set(shown) & {"\x9b", "\x7f", "\x1b"}, set())
+        self.ok("pool", "create", name)
+        for words in ["pool", "list"], ["pool", "info", name], ["doctor", "--all"], ["pool", "delete", name]:
+            rc, shown = self.terminal("--color", "never", *words)
+            self.assertIn(shown_as, shown, words)
+            self.assertEqual(set(shown) & {"\x9b", "\x7f", "\x1b"}, set(), words)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -240,7 +240,7 @@ class Pool(harness.Case):
         names = [p["name"] for p in self.ok("pool", "list").json()["pools"]]
         expected = [n[:-9] if n.endswith(".plasmite") else n for n in odd] + ["-dash"]
         self.assertEqual(names, sorted(expected, key=str.encode))
-        self.assertIn(r"tab\x09new\nline  OK", self.ok("pool", "list", "--format", "pretty").out)
+        self.assertIn(r"tab\tnew\nline  OK", self.ok("pool", "list", "--format", "pretty").out)
         # The empty name is a file that no list shows.
         self.ok("pool", "create", "")
         self.assertEqual(self.ok("pool", "info", "").json()["path"], os.path.join(self.pools, ".plasmite"))

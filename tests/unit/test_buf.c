@@ -123,6 +123,47 @@ static void json_string__replaces_each_maximal_subpart(void **state)
 #undef R
 }
 
+static void plain__steers_no_terminal(void **state)
+{
+    static const char *const rows[][3] = {
+        {"a b\xc3\xa9\xe2\x98\x83\xc2\xa0\"\\", "a b\xc3\xa9\xe2\x98\x83\xc2\xa0\"\\", NULL},
+        {"\033[31m\x7f", "\\x1b[31m\\x7f", "\\u001b[31m\\u007f"},
+        {"\n\r\t\001", "\\n\\r\\t\\x01", "\\n\\r\\t\\u0001"},
+        {"a\xc2\x9b" "3m\xc2\x80\xc2\x9f", "a\\x9b3m\\x80\\x9f", "a\\u009b3m\\u0080\\u009f"},
+        {"\x9b" "3m\xff\xc3", "\\x9b3m\\xff\\xc3", "\\u009b3m\\u00ff\\u00c3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int form = PLAIN_TEXT; form <= PLAIN_JSON; form++) {
+            auto_buf struct buf b = BUF_INIT;
+
+            assert_int_equal(buf_add_plain(&b, bytes_of(rows[i][0]), (enum plain_form)form), 0);
+            assert_text(&b, form == PLAIN_JSON && rows[i][2] != NULL ? rows[i][2] : rows[i][1]);
+        }
+}
+
+static void shell_word__is_one_word_for_a_shell(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"a-b_c./:=@,+9", "a-b_c./:=@,+9"},
+        {"", "''"},
+        {"=ls", "'=ls'"},
+        {"a b$(c)\xc3\xa9", "'a b$(c)\xc3\xa9'"},
+        {"it's", "'it'\\''s'"},
+        {"it's\033\\", "$'it\\'s\\033\\\\'"},
+        {"\xc2\x9b\xff\x7f\n", "$'\\302\\233\\377\\177\\012'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        auto_buf struct buf b = BUF_INIT;
+
+        assert_int_equal(buf_add_shell_word(&b, pairs[i][0]), 0);
+        assert_text(&b, pairs[i][1]);
+    }
+}
+
 static void base64__is_that_of_the_rfc(void **state)
 {
     static const char *const pairs[][2] = {
@@ -194,6 +235,8 @@ int main(void)
         cmocka_unit_test(add_u64__writes_every_number_of_digits),
         cmocka_unit_test(json_string__escapes_what_it_must_and_no_more),
         cmocka_unit_test(json_string__replaces_each_maximal_subpart),
+        cmocka_unit_test(plain__steers_no_terminal),
+        cmocka_unit_test(shell_word__is_one_word_for_a_shell),
         cmocka_unit_test(base64__is_that_of_the_rfc),
         cmocka_unit_test(utf8__is_told_from_what_is_not),
         cmocka_unit_test(drop_front__keeps_the_rest),

@@ -21,7 +21,7 @@ void error_add_lines(const struct error *err, bool colour, struct buf *out);
 /* "MESSAGE", or "MESSAGE: CAUSE": for a cell of a table. */
 void error_add_short(const struct error *err, struct buf *out);
 
-/* Adds text for a terminal: control characters, which may come from a file name, are shown as \xNN. */
+/* buf_add_plain() of a C string: a message, or a path, which can be anything. */
 void error_add_plain(const char *text, struct buf *out);
 
 /* Gives an error that has no hint the one of its kind. */
