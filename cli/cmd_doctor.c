@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,24 +53,66 @@ static void add_issue(const struct verify_issue *issue, struct buf *out)
     buf_add_char(out, '}');
 }
 
-/* What to do about it, as a list of JSON strings. */
+static void add_command(struct cli *cli, const char *words, const char *reference, struct buf *out)
+{
+    buf_add_char(out, '`');
+    cli_add_command(cli, words, reference, out);
+    buf_add_char(out, '`');
+}
+
+/* A command for each stretch of good messages. */
+static void add_rescue(struct cli *cli, const char *reference, const struct verify_report *v,
+                       struct buf *out)
+{
+    size_t n = v->n_stretches < VERIFY_STRETCHES_MAX ? v->n_stretches : VERIFY_STRETCHES_MAX;
+
+    buf_add_str(out, "Save what can be read with ");
+    for (size_t i = 0; i < n; i++) {
+        char words[64];
+
+        snprintf(words, sizeof words, "follow --no-follow --from %" PRIu64, v->stretches[i].first);
+        if (i > 0)
+            buf_add_str(out, i + 1 < n ? ", " : " and ");
+        add_command(cli, words, reference, out);
+    }
+    if (v->n_stretches > n)
+        buf_printf(out, " (and %zu more stretches between damage)", v->n_stretches - n);
+    buf_add_str(out,
+                "; a reader stops where it meets damage. Then delete the pool and recreate it.");
+}
+
+/* What to do about it. */
 static void add_remedy(struct cli *cli, const char *reference, const struct verify_report *v,
                        struct buf *out)
+{
+    if (strcmp(v->issues[0].code, "format") == 0) {
+        buf_add_str(out, "Use the program that made the pool to export it into `plasmite feed`: ");
+        add_command(cli, "pool info", reference, out);
+        buf_add_str(out, " says how.");
+    } else if (!v->is_pool) {
+        buf_add_str(out, "This is no pool, or the beginning of its file is damaged: nothing in it "
+                         "can be read. If it was a pool, remove the file and recreate it.");
+    } else if (v->is_mended) {
+        buf_add_str(out, "Opening the pool mends what can be mended: ");
+        add_command(cli, "follow --no-follow", reference, out);
+        buf_add_str(out, " does, and prints what is left, up to any further damage. Then look "
+                         "again; if it cannot be opened, recreate it.");
+    } else if (v->n_stretches == 0) {
+        buf_add_str(out, "No message can be read any more: delete the pool and recreate it.");
+    } else {
+        add_rescue(cli, reference, v, out);
+    }
+}
+
+/* The same as a list of JSON strings. */
+static void add_remedies(struct cli *cli, const char *reference, const struct verify_report *v,
+                         struct buf *out)
 {
     auto_buf struct buf text = BUF_INIT;
 
     if (v->n_issues == 0)
         return;
-    if (strcmp(v->issues[0].code, "format") == 0) {
-        buf_add_str(&text,
-                    "Use the program that made the pool to export it into `plasmite feed`: `");
-        cli_add_command(cli, "pool info", reference, &text);
-        buf_add_str(&text, "` says how.");
-    } else {
-        buf_add_str(&text, "Save what can be read with `");
-        cli_add_command(cli, "follow --no-follow", reference, &text);
-        buf_add_str(&text, "`, then delete the pool and recreate it.");
-    }
+    add_remedy(cli, reference, v, &text);
     buf_add_json_string(out, buf_bytes(&text));
 }
 
@@ -92,7 +135,7 @@ static void add_json(struct cli *cli, const char *reference, const char *path,
     buf_add_str(out, ",\"pool_ref\":");
     buf_add_json_string(out, bytes_of(reference));
     buf_add_str(out, ",\"remediation_hints\":[");
-    add_remedy(cli, reference, v, out);
+    add_remedies(cli, reference, v, out);
     buf_printf(out, "],\"snapshot_path\":null,\"status\":\"%s\"}",
                v->n_issues > 0 ? "corrupt" : "ok");
 }
@@ -122,23 +165,41 @@ static void add_label(const char *reference, struct buf *out)
         error_add_plain(label.p, out);
 }
 
-static void add_pretty(const char *reference, const struct verify_report *v, struct buf *out)
+/* "5 can be read (seq 1..2, 4..6)" */
+static void add_readable(const struct verify_report *v, struct buf *out)
+{
+    size_t n = v->n_stretches < VERIFY_STRETCHES_MAX ? v->n_stretches : VERIFY_STRETCHES_MAX;
+
+    if (v->is_mended || n == 0) {
+        buf_add_str(out, v->is_mended      ? "not known before it is mended\n"
+                         : v->n_issues > 0 ? "none can be read\n"
+                                           : "empty\n");
+        return;
+    }
+    buf_printf(out, "%" PRIu64 "%s (seq ", v->messages, v->n_issues > 0 ? " can be read" : "");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, "%s%" PRIu64 "..%" PRIu64, i > 0 ? ", " : "", v->stretches[i].first,
+                   v->stretches[i].last);
+    buf_add_str(out, v->n_stretches > n ? ", ...)\n" : ")\n");
+}
+
+static void add_pretty(struct cli *cli, const char *reference, const struct verify_report *v,
+                       struct buf *out)
 {
     add_label(reference, out);
     buf_printf(out, ": %s\n  messages:  ", v->n_issues > 0 ? "corrupt" : "healthy");
-    if (v->messages == 0)
-        buf_add_str(out, v->n_issues > 0 ? "none can be read\n" : "empty\n");
-    else if (v->n_issues > 0)
-        buf_printf(out, "%" PRIu64 " good, up to seq %" PRIu64 "\n", v->messages, v->last_good);
-    else
-        buf_printf(out, "%" PRIu64 " (seq %" PRIu64 "..%" PRIu64 ")\n", v->messages,
-                   v->last_good + 1 - v->messages, v->last_good);
+    add_readable(v, out);
     buf_printf(out, "  checked:   header, index, ring — %zu issue%s\n", v->n_issues,
                v->n_issues == 1 ? "" : "s");
     for (size_t i = 0; i < n_shown(v); i++)
         buf_printf(out, "  detail:    %s\n", v->issues[i].message);
     if (v->n_issues > n_shown(v))
         buf_printf(out, "  detail:    and %zu more\n", v->n_issues - n_shown(v));
+    if (v->n_issues > 0) {
+        buf_add_str(out, "  hint:      ");
+        add_remedy(cli, reference, v, out);
+        buf_add_char(out, '\n');
+    }
 }
 
 /* "✗ chat   12 messages   1 issue   plasmite doctor chat" */
@@ -175,7 +236,7 @@ static int check_one(struct cli *cli, const char *reference, const char *name, c
     else if (name != NULL)
         add_row(cli, name, &v, &r->rows);
     else
-        add_pretty(reference, &v, &r->text);
+        add_pretty(cli, reference, &v, &r->text);
     return 0;
 }
 

@@ -16,6 +16,7 @@ struct check {
     struct ring ring;
     struct header_fixed fixed;
     struct verify_report *report;
+    uint64_t last; /* seq of the last good message, 0: none yet */
 };
 
 static struct verify_issue *add_issue(struct verify_report *report, const char *code,
@@ -71,6 +72,58 @@ static enum walk_step check_frame(struct check *c, uint64_t *pos, uint64_t head,
     return result == FRAME_OK ? WALK_GOOD : result == FRAME_LAPPED ? WALK_LAPPED : WALK_STOP;
 }
 
+static void note_good(struct check *c, uint64_t seq)
+{
+    struct verify_report *report = c->report;
+    size_t i = report->n_stretches;
+
+    if (i == 0 || seq != c->last + 1) {
+        if (i < VERIFY_STRETCHES_MAX)
+            report->stretches[i].first = seq;
+        report->n_stretches = ++i;
+    }
+    if (i <= VERIFY_STRETCHES_MAX)
+        report->stretches[i - 1].last = seq;
+    report->messages++;
+    c->last = seq;
+}
+
+/*
+ * What can be read behind the damage at `pos`, as whoever seeks a number there finds it.  Nothing of it is an issue of
+ * its own.
+ */
+static void look_behind(struct check *c, uint64_t pos, uint64_t head, struct buf *scratch)
+{
+    struct frame frame;
+
+    for (pos += LAYOUT_FRAME_ALIGN; pos < head && !ring_lapped(&c->ring, pos);) {
+        uint64_t at = pos;
+
+        pos += LAYOUT_FRAME_ALIGN;
+        if (frame_read(&c->ring, &at, head, &frame) != FRAME_OK || frame.seq <= c->last)
+            continue;
+        pos = frame_end(at, &frame);
+        buf_clear(scratch);
+        if (buf_room(scratch, (size_t)frame.tags_len + frame.data_len) < 0)
+            return;
+        if (frame_read_body(&c->ring, at, &frame, scratch->p) == FRAME_OK)
+            note_good(c, frame.seq);
+    }
+}
+
+/* Will the next one to open it for writing run recovery?  That keeps less than what stands there; see recover.h. */
+static bool is_mended_when_opened(const struct check *c, uint64_t tail, uint64_t head)
+{
+    const struct header_live *live = c->ring.live;
+    struct frame oldest;
+    uint64_t boot[2];
+
+    header_boot_id(boot);
+    return atomic_load_explicit(&live->boot[0], memory_order_relaxed) != boot[0] ||
+           atomic_load_explicit(&live->boot[1], memory_order_relaxed) != boot[1] ||
+           frame_read(&c->ring, &tail, head, &oldest) == FRAME_BAD;
+}
+
 /* All frames of one moment; true when writers overtook the walk, which then begins anew. */
 static bool walk(struct check *c, const struct commit *commit, struct buf *scratch)
 {
@@ -78,12 +131,13 @@ static bool walk(struct check *c, const struct commit *commit, struct buf *scrat
     uint64_t tail = ring_tail(&c->ring), pos = tail, expected = 0;
     struct frame frame;
 
-    report->messages = report->last_good = 0;
+    report->messages = report->last_good = report->n_stretches = c->last = 0;
     if (atomic_load_explicit(&c->ring.live->gen, memory_order_acquire) != commit->gen)
         return true;
     if (tail > commit->head ? tail - commit->head > c->ring.bytes
                             : commit->head - tail > c->ring.bytes) {
         add_issue(report, "corrupt", "head/tail out of range");
+        report->is_mended = true;
         return false;
     }
     while (pos < commit->head) {
@@ -91,11 +145,13 @@ static bool walk(struct check *c, const struct commit *commit, struct buf *scrat
         case WALK_LAPPED:
             return true;
         case WALK_STOP:
+            look_behind(c, pos, commit->head, scratch);
+            report->is_mended = is_mended_when_opened(c, tail, commit->head);
             return false;
         case WALK_GOOD:
             break;
         }
-        report->messages++;
+        note_good(c, frame.seq);
         report->last_good = frame.seq;
         expected = frame.seq + 1;
         pos = frame_end(pos, &frame);
@@ -115,6 +171,7 @@ static void check_frames(struct check *c)
 
     if (!ring_commit_sound(&c->ring)) {
         add_issue(c->report, "corrupt", "the commit in the header is damaged");
+        c->report->is_mended = true;
         return;
     }
     for (int i = 0; i < WALK_TRIES; i++) {
@@ -180,6 +237,7 @@ int verify_pool(const char *path, struct verify_report *ret, struct error *err)
     if (header_check(file.map, file.size, &c.fixed, &why) < 0) {
         add_issue(ret, why.kind == PLSM_ERROR_USAGE ? "format" : "corrupt", "%s", why.message);
     } else {
+        ret->is_pool = true;
         ring_init(&c.ring, file.map, &c.fixed);
         check_frames(&c);
         if (ret->n_issues == 0)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define VERIFY_ISSUES_MAX 16 /* more are only counted */
+#define VERIFY_STRETCHES_MAX 8
 
 struct verify_issue {
     const char *code; /* "corrupt", "format", "flush" */
@@ -19,11 +20,20 @@ struct verify_issue {
     uint64_t offset; /* in the file, bytes */
 };
 
+/* Messages first..last are good; what stands between two stretches is damaged. */
+struct verify_stretch {
+    uint64_t first, last; /* seq */
+};
+
 struct verify_report {
     struct verify_issue issues[VERIFY_ISSUES_MAX];
-    size_t n_issues;    /* all of them, also those that found no room */
+    size_t n_issues; /* all of them, also those that found no room */
+    struct verify_stretch stretches[VERIFY_STRETCHES_MAX];
+    size_t n_stretches; /* all of them, too */
     uint64_t messages;  /* good ones */
-    uint64_t last_good; /* seq; 0: none */
+    uint64_t last_good; /* seq of the one before the first damage; 0: none */
+    bool is_pool;       /* the header says where things are: it can be opened */
+    bool is_mended;     /* damaged, and opening it for writing mends it: what is left is known then */
 };
 
 /*
