@@ -32,8 +32,9 @@ static int not_found(struct cli *cli, const char *path)
     cli_add_command(cli, "pool list", NULL, &command);
     fail(&cli->error, PLSM_ERROR_NOT_FOUND, "pool not found");
     fail_path(&cli->error, path);
-    return fail_hint(&cli->error, "`%s` shows what is there; --dir names another directory.",
-                     buf_str(&command));
+    return fail_hint_command(&cli->error, "", buf_str(&command),
+                             " shows what is there; --dir names another directory.",
+                             "`plasmite pool list` with your --dir shows what is there.");
 }
 
 /* A mistyped path must not cost somebody another file: what is not named like a pool must be one. */

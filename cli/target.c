@@ -104,9 +104,10 @@ void target_hint_missing(struct cli *cli, const char *reference, bool can_create
             "Nothing is at this path: check it, or name a pool and its directory with --dir.");
     } else {
         cli_add_command(cli, "pool create", reference, &again);
-        fail_hint(&cli->error,
-                  "Create it first with `%s`, or point --dir at the directory that holds it.",
-                  buf_str(&again));
+        fail_hint_command(&cli->error, "Create it first with ", buf_str(&again),
+                          ", or point --dir at the directory that holds it.",
+                          "Create it first with `plasmite pool create`, or point --dir at the "
+                          "directory that holds it.");
     }
 }
 

@@ -150,6 +150,15 @@ int fail_hint(struct error *err, const char *format, ...)
     return -1;
 }
 
+int fail_hint_command(struct error *err, const char *before, const char *command, const char *after,
+                      const char *instead)
+{
+    if (command == NULL ||
+        strlen(before) + strlen(command) + strlen(after) + strlen("``") >= sizeof err->hint)
+        return fail_hint(err, "%s", instead);
+    return fail_hint(err, "%s`%s`%s", before, command, after);
+}
+
 int fail_cause(struct error *err, const char *cause)
 {
     if (err != NULL)

@@ -117,17 +117,19 @@ void error_add_short(const struct error *err, struct buf *out)
     buf_printf(out, "%s%s%s", message_of(err), err->cause[0] != '\0' ? ": " : "", err->cause);
 }
 
-/* Of a pool file that something is wrong with. */
+/* Of a pool file that something is wrong with; a path that was too long for *err is not whole. */
 static void hint_doctor(struct error *err, const char *before, const char *after)
 {
-    auto_buf struct buf command = BUF_INIT;
+    auto_buf struct buf command = BUF_INIT, instead = BUF_INIT;
 
+    buf_printf(&instead, "%s`plasmite doctor POOL`%s", before, after);
     buf_add_str(&command, "plasmite doctor ");
-    if (strchr(err->path, '/') != NULL)
+    if (strchr(err->path, '/') != NULL && strncmp(err->path, "...", 3) != 0)
         buf_add_shell_word(&command, err->path);
     else
         buf_add_str(&command, "POOL");
-    fail_hint(err, "%s`%.*s`%s", before, (int)command.n, command.n > 0 ? command.p : "", after);
+    if (buf_str(&instead) != NULL)
+        fail_hint_command(err, before, buf_str(&command), after, instead.p);
 }
 
 void error_default_hint(struct error *err)

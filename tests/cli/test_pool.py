@@ -269,6 +269,21 @@ class Pool(harness.Case):
         done = subprocess.run(["sh", "-c", self.command_in(error["hint"])], env=self.env, stdout=subprocess.PIPE)
         self.assertEqual((done.returncode, b'"corrupt"' in done.stdout), (7, True))
 
+    def test_hints__have_no_half_commands(self):
+        deep = self.path("d" * 200, "d" * 200)
+        os.makedirs(deep)
+        name = "x'" * 60
+        error = self.refused("NotFound", "--dir", deep, "pool", "info", name, use_dir=False)
+        self.assertEqual(error["hint"], "Create it first with `plasmite pool create`, or point --dir at the directory that holds it.")
+        deep = os.path.join(deep, "d" * 200)
+        error = self.run_pls("--dir", deep, "pool", "delete", "nope", use_dir=False).json()["failed"][0]["error"]
+        self.assertEqual(error["hint"], "`plasmite pool list` with your --dir shows what is there.")
+        os.makedirs(deep)
+        with open(os.path.join(deep, name + ".plasmite"), "w") as file:
+            file.write("NOPE")
+        error = self.refused("Corrupt", "--dir", deep, "pool", "info", name, use_dir=False)
+        self.assertIn("`plasmite doctor POOL`, or delete", error["hint"])
+
     @staticmethod
     def command_in(hint):
         return hint.split("`")[1].replace("plasmite", harness.bin_path("plasmite"), 1)

@@ -69,6 +69,10 @@ int fail_seq(struct error *err, uint64_t seq);
 int fail_offset(struct error *err, uint64_t offset);
 int fail_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int fail_cause(struct error *err, const char *cause);
+
+/* The hint BEFORE`COMMAND`AFTER, or `instead` when that is too long (half a command does something else) or NULL. */
+int fail_hint_command(struct error *err, const char *before, const char *command, const char *after,
+                      const char *instead);
 int fail_detail(struct error *err, enum error_detail detail);
 
 #endif
