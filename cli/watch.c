@@ -3,13 +3,11 @@
 #include "base/log.h"
 #include "render.h"
 
-#include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
-#define DROP_NOTICE_NS NS_PER_S    /* between two notices of lost messages; later ones are merged */
 #define READER_CHECK_NS NS_PER_S   /* between looks whether the reader of an idle pipe has gone */
 #define NAP_MIN_NS (1 * NS_PER_MS) /* --no-notify: between looks for messages, doubled each time */
 #define NAP_MAX_NS (50 * NS_PER_MS)
@@ -27,49 +25,22 @@ static uint64_t later(uint64_t ns)
 
 static void tell_drops(struct watch *w)
 {
-    struct drops *d = &w->drops;
-    uint64_t dropped = d->next_seen - d->last_seen - 1;
-    auto_buf struct buf details = BUF_INIT, message = BUF_INIT, text = BUF_INIT;
-
-    d->pending = false;
-    d->told_ns = clock_mono_ns();
-    if (w->quiet_drops)
-        return;
-    buf_printf(&details,
-               "{\"dropped_count\":%" PRIu64 ",\"last_seen_seq\":%" PRIu64
-               ",\"next_seen_seq\":%" PRIu64 ",\"pool_path\":",
-               dropped, d->last_seen, d->next_seen);
-    buf_add_json_string(&details, bytes_of(pool_path(w->pool)));
-    buf_add_char(&details, '}');
-    buf_printf(&message, "dropped %" PRIu64 " message%s", dropped, dropped == 1 ? "" : "s");
-    buf_printf(&text, "%s (pool: %s)", buf_str(&message), w->pool_ref);
-    cli_notice(w->cli, "follow", "drop", w->pool_ref, buf_str(&message), buf_str(&text),
-               buf_bytes(&details));
-}
-
-static uint64_t drops_due_ns(const struct drops *d)
-{
-    return !d->pending ? UINT64_MAX : d->told_ns == 0 ? 0 : d->told_ns + DROP_NOTICE_NS;
+    if (w->drops.count > 0)
+        drops_tell(&w->drops, w->cli, w->pool, w->pool_ref, w->quiet_drops);
 }
 
 static void tell_drops_if_due(struct watch *w)
 {
-    if (w->drops.pending && drops_due_ns(&w->drops) <= clock_mono_ns())
+    if (w->drops.count > 0 && drops_due_ns(&w->drops) <= clock_mono_ns())
         tell_drops(w);
 }
 
 void watch_gap(struct watch *w)
 {
-    struct drops *d = &w->drops;
     uint64_t first, next;
 
     stream_gap(w->stream, &first, &next);
-    if (d->first_lost == 0)
-        d->first_lost = first;
-    if (!d->pending)
-        d->last_seen = first - 1;
-    d->next_seen = next;
-    d->pending = true;
+    drops_add(&w->drops, first, next);
     tell_drops_if_due(w);
 }
 
@@ -169,8 +140,7 @@ int watch_finish(struct watch *w)
 {
     struct error *err = &w->cli->error;
 
-    if (w->drops.pending)
-        tell_drops(w);
+    tell_drops(w);
     if (!w->is_finite)
         return 0;
     if (pool_check_alive(w->pool, err) < 0)
@@ -185,8 +155,7 @@ int watch_finish(struct watch *w)
 int watch_failed(struct watch *w)
 {
     (void)out_flush(&w->cli->out); /* the stream's own error is the one to report */
-    if (w->drops.pending)
-        tell_drops(w);
+    tell_drops(w);
     return -1;
 }
 
@@ -211,8 +180,7 @@ static int end(struct watch *w, int (*how)(struct watch *))
 
 static int told(struct watch *w)
 {
-    if (w->drops.pending)
-        tell_drops(w);
+    tell_drops(w);
     return WATCH_TOLD;
 }
 

@@ -8,23 +8,15 @@
  *     code = watch_run(&w)
  *     watch_close(&w)
  *
- * Messages that were overwritten before they could be read are told of in `drop` notices, at most
- * one in a second.
+ * Messages that were overwritten before they could be read are told of in notices; see drops.h.
  * One thread.
  */
 #ifndef CLI_WATCH_H
 #define CLI_WATCH_H
 
 #include "cli.h"
+#include "drops.h"
 #include "pool/stream.h"
-
-/* Lost messages not yet told of. */
-struct drops {
-    bool pending;
-    uint64_t last_seen, next_seen;
-    uint64_t told_ns; /* when the last notice was given; 0: never */
-    uint64_t first_lost;
-};
 
 struct watch {
     /* filled in by the caller */
