@@ -153,7 +153,8 @@ static int loop(struct mount *m)
     atomic_store(&stopper.loop_ended, true);
     stop_ask(); /* when the kernel ended it, by unmounting */
     pthread_join(thread, NULL);
-    return result;
+    /* Somebody has cut the connection, as `umount -f` does: that is an unmount, too. */
+    return result == -ECONNABORTED ? 0 : result;
 }
 
 /* Each pool that somebody has looked at takes a descriptor; the usual limit is a thousand. */

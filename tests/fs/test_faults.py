@@ -239,6 +239,17 @@ class Daemon(mount.Case):
         self.append("ci", {"n": 3})
         self.assertEqual(self.datas("ci"), ['{"n":1}', '{"n":2}', '{"n":3}'])
 
+    def test_unmounting_by_force_ends_it_and_its_readers(self):
+        reader = self.start("exec cat ci/follow")
+        self.wait_blocked(reader)
+        if os.geteuid() == 0:
+            subprocess.run(["umount", "-f", self.mnt], stderr=subprocess.DEVNULL, check=False)  # busy, but cut
+        else:
+            subprocess.run(["fusermount3", "-uz", self.mnt], check=True)
+            reader.kill()
+        self.finish(reader, status=None, stderr=None)
+        self.assertEqual(self.daemon.wait(DEADLINE), 0, self.log())
+
     def test_unmounting_ends_it(self):
         subprocess.run(["fusermount3", "-u", self.mnt], check=True)
         self.assertEqual(self.daemon.wait(DEADLINE), 0, self.log())
