@@ -153,7 +153,7 @@ static int loop(struct mount *m)
     atomic_store(&stopper.loop_ended, true);
     stop_ask(); /* when the kernel ended it, by unmounting */
     pthread_join(thread, NULL);
-    /* Somebody has cut the connection, as `umount -f` does: that is an unmount, too. */
+    /* Unmounted at the moment when the kernel was handing us a request: read(2) says so in this way. */
     return result == -ECONNABORTED ? 0 : result;
 }
 
