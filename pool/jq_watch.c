@@ -6,7 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* For one message.  Reading it takes jq 20 to 40 ns and some 20 bytes for each byte. */
+/*
+ * For one message.  Reading it takes jq 20 to 40 ns and some 20 bytes for each byte.  The time is
+ * what its thread had of a processor: one that was stopped, or had to wait, is not late.
+ */
 #define LIMIT_NS 5000000000
 #define LIMIT_NS_PER_BYTE 200
 #define LIMIT_BYTES (512UL << 20)
@@ -23,11 +26,13 @@ static struct {
     pid_t process; /* in which it is running: a child of fork() has no such thread */
 } watch = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static uint64_t now_ns(void)
+/* What a thread has used; 0 when it cannot be asked: one of the parent, in a child of fork(). */
+static uint64_t used_ns(clockid_t thread)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (clock_gettime(thread, &now) < 0)
+        return 0;
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
@@ -45,20 +50,20 @@ static uint64_t own_pages(void)
     return resident - shared;
 }
 
-static bool is_too_much(struct watched *w, uint64_t now, uint64_t pages)
+static bool is_too_much(struct watched *w, uint64_t pages)
 {
     if (w->pages_before == 0)
         w->pages_before = pages;
-    return now >= w->deadline_ns || pages > w->pages_before + w->pages_more;
+    return used_ns(w->thread) >= w->deadline_ns || pages > w->pages_before + w->pages_more;
 }
 
 /* True when there was nothing to watch. */
 static bool halt_some(void)
 {
-    uint64_t now = now_ns(), pages = watch.first != NULL ? own_pages() : 0;
+    uint64_t pages = watch.first != NULL ? own_pages() : 0;
 
     for (struct watched *w = watch.first; w != NULL; w = w->next)
-        if (!w->halted && is_too_much(w, now, pages)) {
+        if (!w->halted && is_too_much(w, pages)) {
             w->halted = true;
             jq_halt(w->jq, jv_invalid(), jv_invalid());
         }
@@ -123,9 +128,12 @@ void watch_begin(struct watched *watched, jq_state *jq, size_t n)
 
     *watched = (struct watched){
         .jq = jq,
-        .deadline_ns = now_ns() + LIMIT_NS + n * LIMIT_NS_PER_BYTE,
+        .thread = CLOCK_THREAD_CPUTIME_ID,
         .pages_more = more / (uint64_t)sysconf(_SC_PAGESIZE),
     };
+    watched->deadline_ns = used_ns(watched->thread) + LIMIT_NS + n * LIMIT_NS_PER_BYTE;
+    /* the same, as other threads name it */
+    (void)pthread_getcpuclockid(pthread_self(), &watched->thread);
     pthread_mutex_lock(&watch.lock);
     watched->next = watch.first;
     if (watch.first != NULL)

@@ -12,10 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct watched {
     jq_state *jq;
-    uint64_t deadline_ns;
+    clockid_t thread;     /* its time on processors */
+    uint64_t deadline_ns; /* on that clock */
     /* memory of the process: at the first look, and how much more is fine */
     uint64_t pages_before, pages_more;
     bool halted;

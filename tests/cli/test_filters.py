@@ -1,7 +1,9 @@
 """What filters may see and do, from outside: nothing of the world but the message, and no library that is not needed."""
 
 import os
+import signal
 import subprocess
+import time
 
 import harness
 
@@ -74,6 +76,21 @@ class Filters(harness.Case):
         self.assertEqual((result.rc, result.out), (2, ""), result)
         self.assertEqual(result.error()["message"], "the filter takes too much time or memory on a message")
         self.assertEqual(result.error()["seq"], 1)
+
+    def test_a_stop_of_the_process__is_not_time_that_a_filter_takes(self):
+        follow = self.start("follow", "demo", "--no-follow", "--where", "reduce range(2000000) as $i (0; . + 1) | . > 0")
+        clock = os.sysconf("SC_CLK_TCK")
+
+        def is_evaluating():
+            with open("/proc/%d/stat" % follow.pid) as file:
+                return int(file.read().rsplit(")", 1)[1].split()[11]) > 0.3 * clock  # compiling takes a tenth of that
+
+        harness.wait_until(is_evaluating)
+        follow.signal(signal.SIGSTOP)
+        time.sleep(5.5)  # longer than an evaluation may take
+        follow.signal(signal.SIGCONT)
+        self.assertEqual(follow.json_line()["seq"], 1)
+        self.assertEqual(follow.wait(), 0)
 
     def test_whole_numbers__are_exact(self):
         self.assertTrue(self.matches(".data.n == -9223372036854775808"))
