@@ -6,8 +6,7 @@ import subprocess
 import unittest
 
 import harness
-
-MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "man")
+from manpage import MAN, as_script, check_outputs, examples, page_text
 
 # Programs that examples run and that are not ours.
 STAND_INS = {
@@ -22,11 +21,6 @@ def page_path(*command):
     return os.path.join(MAN, "plasmite-%s.%s" % (name, "8" if name == "mount" else "1"))
 
 
-def page_text(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
 def options_of_page(text):
     """Long options that have an item of their own in a list."""
     items = [line for line in text.splitlines() if line.startswith(".It ")]
@@ -36,18 +30,6 @@ def options_of_page(text):
 def options_of_help(text, heading):
     rows = text.partition("\n%s\n" % heading)[2].partition("\n\n")[0]
     return set(re.findall(r"^ +(?:-., )?--([a-z-]+)", rows, re.MULTILINE))
-
-
-def examples(text):
-    """Every block in EXAMPLES as a list of (command, expected output)."""
-    section = text.partition(".Sh EXAMPLES\n")[2].partition("\n.Sh ")[0]
-    for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section, re.MULTILINE | re.DOTALL):
-        steps = re.split(r"^\$ ", block.replace("\\e", "\\"), flags=re.MULTILINE)[1:]
-        yield [(command, expected) for command, _, expected in (step.partition("\n") for step in steps)]
-
-
-def as_pattern(expected):
-    return r"\A" + re.escape(expected).replace(re.escape("..."), ".*") + r"\Z"
 
 
 class Pages(harness.Case):
@@ -101,23 +83,18 @@ class Examples(harness.Case):
         path = [tools, os.environ["PLASMITE_BIN"], os.environ["PATH"]]
         self.env["PATH"] = ":".join(path)
 
-    def run_block(self, commands):
-        """What each command of one shell prints."""
-        script = "".join(command + "\nprintf '\\001'\n" for command in commands)
-        done = subprocess.run(["bash", "-c", script], cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL,
+    def run_block(self, steps):
+        """What the commands print in one shell."""
+        done = subprocess.run(["bash", "-c", as_script(steps)], cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=harness.LIMIT, check=False)
-        return done.stdout.split("\001")
+        return done.stdout
 
     def check_page(self, name):
         blocks = list(examples(page_text(os.path.join(MAN, name))))
         self.assertTrue(blocks, name)
         for steps in blocks:
-            shown = self.run_block([command for command, _ in steps])
-            self.assertEqual(len(shown), len(steps) + 1, shown)
-            for (command, expected), output in zip(steps, shown):
-                output = "\n".join(line.rstrip() for line in output.splitlines())
-                self.assertRegex(output, as_pattern(expected.rstrip("\n")), "%s: %s" % (name, command))
+            check_outputs(self, name, steps, self.run_block(steps))
 
 
 def add_page_tests():
