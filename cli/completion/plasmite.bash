@@ -30,6 +30,27 @@ _plasmite_plain() {
     if [[ $1 == \~/* ]]; then plain=$HOME/${plain#\~/}; fi
 }
 
+# Sets words to those of the line up to the cursor, and starts to where they begin in COMP_WORDS: bash has divided
+# them at colons, which is undone.
+_plasmite_join() {
+    local i piece last=':' apart rest=$COMP_LINE
+    words=() starts=()
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        piece=${COMP_WORDS[i]} apart=''
+        if [[ $rest == [[:blank:]]* ]]; then
+            apart=1
+            rest=${rest#"${rest%%[![:blank:]]*}"}
+        fi
+        rest=${rest#"$piece"}
+        if [[ $i -gt 0 && ! $apart && ($piece == :* || $last == *:) ]]; then
+            words[-1]+=$piece
+        else
+            words+=("$piece") starts+=("$i")
+        fi
+        last=$piece
+    done
+}
+
 # Offers the name $1, quoted as the word that is being typed has begun.
 _plasmite_offer() {
     local name=$1
@@ -42,7 +63,13 @@ _plasmite_offer() {
         name=${name//\`/\\\`}
         [[ $name == *\" ]] && name+=\" # readline takes the last character for the end
         ;;
-    *) printf -v name %q "$name" ;;
+    *)
+        printf -v name %q "$name"
+        local typed=$word
+        while [[ $typed == *:* ]]; do # readline replaces only what is behind the last colon
+            typed=${typed#*:} name=${name#*:}
+        done
+        ;;
     esac
     COMPREPLY+=("$name")
 }
@@ -102,12 +129,13 @@ _plasmite_argument() {
 
 _plasmite() {
     local IFS=$' \t\n' commands options takes arguments plain i
-    local word path='' dir=$HOME/.plasmite/pools pending='' helping='' ended='' n=0
+    local word path='' dir=$HOME/.plasmite/pools pending='' helping='' ended='' n=0 words starts
 
     COMPREPLY=()
+    _plasmite_join
     _plasmite_table ''
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]}
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        word=${words[i]}
         if [[ $pending ]]; then
             [[ $word == '=' ]] && continue # of --dir=x bash makes three words
             _plasmite_plain "$word"
@@ -116,8 +144,8 @@ _plasmite() {
         elif [[ ! $ended && $word == -- ]]; then
             ended=1
             if [[ " $arguments" == *' command '* ]]; then
-                _plasmite_plain "${COMP_WORDS[COMP_CWORD]}"
-                _plasmite_wrapped $((i + 1))
+                _plasmite_plain "${words[-1]}"
+                _plasmite_wrapped $((starts[i] + 1))
                 return
             fi
         elif [[ ! $ended && $word == -?* ]]; then
@@ -132,7 +160,7 @@ _plasmite() {
         fi
     done
 
-    word=${COMP_WORDS[COMP_CWORD]}
+    word=${words[-1]}
     [[ $word == '=' ]] && word=''
     _plasmite_plain "$word"
     if [[ $pending ]]; then

@@ -56,6 +56,8 @@ function __plasmite_pools
     end
     set -l files $dir/*.plasmite
     string match -q -- '.*' $word; and set -a files $dir/.*.plasmite
+    # What is printed is a name on each line, with its description behind a tab.
+    set files (string match -rv '[\n\t]' -- $files)
     set -l names (string replace -r '^.*/' '' -- $files | string replace -r '\.plasmite$' '')
     if not contains -- -- (commandline -opc)
         set names (string match -v -- '-*' $names)

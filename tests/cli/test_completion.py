@@ -48,8 +48,8 @@ class Completion(harness.Case):
         """As readline would ask: the words as bash divides them, the last one under the cursor."""
         words = [w for w in re.split(r"(=)| ", line) if w is not None]
         words = [w for i, w in enumerate(words) if w != "" or i == len(words) - 1]
-        script = ('source %s; compopt() { echo "compopt $*"; }; COMP_WORDS=(%s); COMP_CWORD=%d; _plasmite; printf "%%s\\n" "${COMPREPLY[@]}"'
-                  % (self.scripts["bash"], " ".join(map(shlex.quote, words)), len(words) - 1))
+        script = ('source %s; compopt() { echo "compopt $*"; }; COMP_LINE=%s; COMP_WORDS=(%s); COMP_CWORD=%d; _plasmite; printf "%%s\\n" "${COMPREPLY[@]}"'
+                  % (self.scripts["bash"], shlex.quote(line), " ".join(map(shlex.quote, words)), len(words) - 1))
         return sorted(filter(None, self.run_shell("bash", "--norc", "-c", script).split("\n")))
 
     def fish(self, line):
@@ -220,6 +220,21 @@ class Completion(harness.Case):
                 self.assertEqual(self.typed(shell, "plasmite follow " + typed), "plasmite follow " + completed + " ")
             self.assertEqual(self.typed(shell, "plasmite follow -- -d"), "plasmite follow -- -dash ")
             self.assertEqual(self.typed(shell, "plasmite follow -d"), "plasmite follow -d")
+
+    def test_names_with_colons(self):
+        self.make_pools(self.home_pools, "a:b", "a::c d", "m y:x", "x:")
+        for shell in "bash", "zsh":
+            for typed, completed in {"a:b": "a:b", "a::": r"a::c\ d", r"m\ ": r"m\ y:x", r"m\ y:": r"m\ y:x", "'a:b": "'a:b'",
+                                     "--tail 1 a:b": "--tail 1 a:b", "x: --tai": "x: --tail"}.items():
+                with self.subTest(shell=shell, typed=typed):
+                    line = self.typed(shell, "plasmite follow " + typed)
+                    self.assertEqual(line.replace("\\:", ":"), "plasmite follow " + completed + " ")
+        self.assertEqual(self.typed("bash", "plasmite tap x: -- mkfif"), "plasmite tap x: -- mkfifo ")
+
+    def test_names_with_newlines_and_tabs__are_not_two(self):
+        self.make_pools(self.home_pools, "new\nline", "tab\tx", "newer")
+        self.check("plasmite follow new", ["newer"], shells=("fish",))
+        self.check("plasmite follow tab", [], shells=("fish",))
 
     def test_pls(self):
         for shell in "bash", "zsh":
