@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ODD_TEXT_MAX 64 /* bytes of a value in an error */
+#define ODD_TEXT_MAX 64   /* bytes of a value in an error */
+#define NAME_SHOWN_MAX 40 /* bytes of a name */
 
 struct libjq_filter {
     const struct jq_module *jq;
@@ -60,6 +61,10 @@ int words_refuse(const struct words *words, struct error *err)
                 err, words->text, words->list[i].at,
                 "`%s%.*s` is not for filters, which see the message and nothing else",
                 variable ? "$" : "", (int)name.n, name.p);
+        if (!variable && name.p[0] == '_')
+            return filter_problem(err, words->text, words->list[i].at,
+                                  "names that begin with `_`, like `%.*s`, are jq's own",
+                                  name.n < NAME_SHOWN_MAX ? (int)name.n : NAME_SHOWN_MAX, name.p);
         if (memchr(name.p, ':', name.n) != NULL)
             return filter_problem(err, words->text, words->list[i].at,
                                   "there are no modules in filters");

@@ -11,7 +11,10 @@ struct libjq_filter;
 /* More words than this take jq seconds to compile, or cannot be compiled at all. */
 #define LIBJQ_WORDS_MAX 8192
 
-/* Usage when an expression asks for more than the message: $ENV, input, import and their like. */
+/*
+ * Usage when an expression asks for more than the message ($ENV, input, import and their like), or
+ * calls what jq has for itself, some of which ends the process on odd input: _mod, _strindices.
+ */
 int words_refuse(const struct words *words, struct error *err);
 
 /* The words must have passed words_refuse().  Errors as filter_new(). */

@@ -377,6 +377,20 @@ static void other_worlds__are_refused_however_spelt(void **state)
         fails_with(refused[i], "for filters");
 }
 
+static void names_of_jqs_own__are_refused(void **state)
+{
+    static const char *const refused[] = {
+        "_mod(-9223372036854775808; -1) == 1",
+        "\"abc\" | _strindices(\"\") == 1",
+        "_input",
+        "def _f: 1; _f == 1",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(refused); i++)
+        fails_with(refused[i], "are jq's own");
+}
+
 static void names_that_only_look_like_them__are_taken(void **state)
 {
     static const char *const taken[] = {
@@ -393,6 +407,7 @@ static void names_that_only_look_like_them__are_taken(void **state)
         "\"\\\\(env)\" != \"x\"",
         ". as {data: {env: $x}} | $x == 1",
         "def environment: true; environment",
+        "1 as $_env | $_env == 1 and ({_env: 1} | ._env == 1)",
         "{if: 1} | .if == 1 and (if true then true else false end)",
     };
 
@@ -706,6 +721,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_long_or_deep__is_refused),
         cmocka_unit_test(a_nul_byte__does_not_hide_the_rest),
         cmocka_unit_test(other_worlds__are_refused_however_spelt),
+        cmocka_unit_test(names_of_jqs_own__are_refused),
         cmocka_unit_test(names_that_only_look_like_them__are_taken),
         cmocka_unit_test(the_home_of_jq__is_not_read),
         cmocka_unit_test(what_would_end_or_hang_jq__does_not),
