@@ -17,9 +17,7 @@
 struct duplex_options {
     const char *pool;
     const char *me;
-    bool create;
-    const char *create_size;
-    const char *mode;
+    struct target_creation creation;
     struct opt_u64 tail;
     const char *since;
     const char *timeout;
@@ -38,9 +36,7 @@ static const struct option_spec options[] = {
         "start with messages of this time on; WHEN..WHEN also ends there", .excludes = START),
     OPT(0, "timeout", timeout, "DUR",
         "exit with 124 when nothing was printed for so long: 500ms, 5s, 1m, 2h"),
-    OPT(0, "create", create, NULL, "make the pool when it is missing"),
-    OPT(0, "create-size", create_size, "SIZE", "the same, with this size (default 1M)"),
-    OPT(0, "mode", mode, "OCTAL", "permissions of a pool that is made (default 600)"),
+    TARGET_CREATION_ROWS,
     OPT_END,
 };
 
@@ -291,11 +287,9 @@ static int parse_options(struct duplex *d)
 static int duplex(struct duplex *d)
 {
     const struct duplex_options *o = d->o;
-    const struct target_creation creation = {
-        .create = o->create, .size = o->create_size, .mode = o->mode};
 
     if (parse_options(d) < 0 ||
-        target_open(d->watch.cli, o->pool, POOL_READ_WRITE, &creation, &d->watch.pool) < 0)
+        target_open(d->watch.cli, o->pool, POOL_READ_WRITE, &o->creation, &d->watch.pool) < 0)
         return -1;
     prepare_sender(d);
     if (watch_is_in_future(&d->start))

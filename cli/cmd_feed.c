@@ -18,9 +18,7 @@ struct feed_options {
     const char *data;
     const char *file;
     struct opt_list tags;
-    bool create;
-    const char *create_size;
-    const char *mode;
+    struct target_creation creation;
     bool as_data;
     bool echo;
     const char *durability;
@@ -42,9 +40,7 @@ static const struct option_spec options[] = {
     OPT('f', "file", file, "PATH", "read records from a file; - is stdin. Choose one input source",
         .excludes = SOURCE),
     OPT(0, "tag", tags, "TAG", "tag for every message; may be repeated"),
-    OPT(0, "create", create, NULL, "make the pool when it is missing"),
-    OPT(0, "create-size", create_size, "SIZE", "the same, with this size (default 1M)"),
-    OPT(0, "mode", mode, "OCTAL", "permissions of a pool that is made (default 600)"),
+    TARGET_CREATION_ROWS,
     OPT(0, "data", as_data, NULL, "store messages (seq, time, meta, data) as they are, as data"),
     OPT(0, "echo", echo, NULL, "print whole messages in place of receipts"),
     OPT(0, "durability", durability, "fast|flush",
@@ -191,14 +187,6 @@ static int feed_file(struct feed *f, struct ingest *ingest)
     return f->counts.bad > 0 ? EXIT_SKIPPED : 0;
 }
 
-static int open_pool(struct feed *f, struct pool **ret)
-{
-    const struct target_creation creation = {
-        .create = f->o->create, .size = f->o->create_size, .mode = f->o->mode};
-
-    return target_open(f->cli, f->o->pool, POOL_READ_WRITE, &creation, ret);
-}
-
 static int parse_retry(struct feed *f, struct ingest *ingest)
 {
     const struct feed_options *o = f->o;
@@ -273,7 +261,8 @@ static int run(const void *values, void *program)
 
     if (parse_retry(&f, &ingest) < 0 ||
         target_parse_durability(f.cli, f.o->durability, &ingest.flags) < 0 ||
-        parse_format(&f, &ingest) < 0 || open_pool(&f, &pool) < 0)
+        parse_format(&f, &ingest) < 0 ||
+        target_open(cli, f.o->pool, POOL_READ_WRITE, &f.o->creation, &pool) < 0)
         return -1;
     ingest.pool = pool;
     return feed(&f, &ingest);

@@ -9,9 +9,7 @@
 
 struct follow_options {
     const char *pool;
-    bool create;
-    const char *create_size;
-    const char *mode;
+    struct target_creation creation;
     struct opt_u64 tail;
     bool one;
     const char *timeout;
@@ -47,9 +45,7 @@ static const struct option_spec options[] = {
     OPT(0, "timeout", timeout, "DUR",
         "exit with 124 when nothing was printed for so long: 500ms, 5s, 1m, 2h"),
     OPT(0, "data-only", data_only, NULL, "print the data of messages only"),
-    OPT(0, "create", create, NULL, "make the pool when it is missing"),
-    OPT(0, "create-size", create_size, "SIZE", "the same, with this size (default 1M)"),
-    OPT(0, "mode", mode, "OCTAL", "permissions of a pool that is made (default 600)"),
+    TARGET_CREATION_ROWS,
     OPT(0, "quiet-drops", quiet_drops, NULL, "say nothing when messages were lost unread"),
     OPT(0, "no-notify", no_notify, NULL, "look for messages every 1 to 50 ms, never be woken"),
     OPT_END,
@@ -158,11 +154,9 @@ static int open_stream(struct follow *f)
 static int follow(struct follow *f)
 {
     const struct follow_options *o = f->o;
-    const struct target_creation creation = {
-        .create = o->create, .size = o->create_size, .mode = o->mode};
 
     if (parse_options(f) < 0 ||
-        target_open(f->watch.cli, o->pool, POOL_READ, &creation, &f->watch.pool) < 0)
+        target_open(f->watch.cli, o->pool, POOL_READ, &o->creation, &f->watch.pool) < 0)
         return -1;
     if (watch_is_in_future(&f->start))
         return 0;

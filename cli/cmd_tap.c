@@ -19,9 +19,7 @@
 struct tap_options {
     const char *pool;
     struct opt_list command;
-    bool create;
-    const char *create_size;
-    const char *mode;
+    struct target_creation creation;
     struct opt_list tags;
     bool quiet;
     const char *durability;
@@ -32,9 +30,7 @@ static const struct option_spec options[] = {
     ARG("POOL", pool, "name or path of the pool"),
     OPT(0, "COMMAND...", command, NULL, "program to run, and its arguments: all words after --",
         .flags = OPT_ARGUMENT | OPT_OPTIONAL | OPT_BEHIND),
-    OPT(0, "create", create, NULL, "make the pool when it is missing"),
-    OPT(0, "create-size", create_size, "SIZE", "the same, with this size (default 1M)"),
-    OPT(0, "mode", mode, "OCTAL", "permissions of a pool that is made (default 600)"),
+    TARGET_CREATION_ROWS,
     OPT(0, "tag", tags, "TAG", "tag for every line; may be repeated"),
     OPT('q', "quiet", quiet, NULL, "do not print what the command prints"),
     OPT(0, "durability", durability, "fast|flush",
@@ -209,8 +205,6 @@ static int run(const void *values, void *program)
 {
     struct cli *cli = program;
     const struct tap_options *o = values;
-    const struct target_creation creation = {
-        .create = o->create, .size = o->create_size, .mode = o->mode};
     struct tap t = {
         .cli = cli, .o = o, .pass = {!o->quiet, !o->quiet}
     };
@@ -220,7 +214,7 @@ static int run(const void *values, void *program)
     int code;
 
     if (check(o, &cli->error) < 0 || target_parse_durability(cli, o->durability, &flags) < 0 ||
-        target_open(cli, o->pool, POOL_READ_WRITE, &creation, &pool) < 0)
+        target_open(cli, o->pool, POOL_READ_WRITE, &o->creation, &pool) < 0)
         return -1;
     if (argv == NULL)
         return fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory");

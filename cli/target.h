@@ -14,6 +14,12 @@ struct target_creation {
     const char *mode;
 };
 
+/* Their rows, for a command whose options have a `struct target_creation creation`. */
+#define TARGET_CREATION_ROWS                                                                       \
+    OPT(0, "create", creation.create, NULL, "make the pool when it is missing"),                   \
+        OPT(0, "create-size", creation.size, "SIZE", "the same, with this size (default 1M)"),     \
+        OPT(0, "mode", creation.mode, "OCTAL", "permissions of a pool that is made (default 600)")
+
 /* The path of a reference, in *path, NUL-terminated.  -1 with cli->error: Usage for a URL. */
 int target_path(struct cli *cli, const char *reference, struct buf *path);
 
