@@ -5,6 +5,7 @@
 #include "handle.h"
 #include "kick.h"
 #include "lookup.h"
+#include "ready.h"
 #include "waiters.h"
 
 #include <errno.h>
@@ -54,8 +55,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
                               FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV);
     conn->want |= conn->capable & (FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ATOMIC_O_TRUNC |
                                    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_EXPLICIT_INVAL_DATA);
-    if (m->ready_fd >= 0 && write(m->ready_fd, "", 1) != 1)
-        return; /* whoever waited is gone */
+    ready_tell(m);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
