@@ -2,8 +2,10 @@
 
 #include "jq_watch.h"
 
+#include <dlfcn.h>
 #include <jq.h>
 #include <limits.h>
+#include <math.h>
 #include <oniguruma.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -160,6 +162,26 @@ static const struct {
     {"date", safe_todate  },
 };
 
+/*
+ * A slice from or to nan (.[nan:]) fails an assert within jv_get(), jv_set() and jv_delpaths(),
+ * which all ask here for its ends, and take null for "none".  libjq calls its own functions by
+ * name, and this module stands before it where names are looked for.
+ */
+typedef jv object_get(jv object, jv key);
+static object_get *jq_object_get;
+
+__attribute__((visibility("default"))) object_get jv_object_get;
+jv jv_object_get(jv object, jv key)
+{
+    const char *name = jv_string_value(key);
+    bool is_end = strcmp(name, "start") == 0 || strcmp(name, "end") == 0;
+    jv value = jq_object_get(object, key);
+
+    return is_end && jv_get_kind(value) == JV_KIND_NUMBER && isnan(jv_number_value(value))
+               ? jv_null()
+               : value;
+}
+
 static char *with_cures(const char *expression)
 {
     size_t n = strlen(expression) + 1;
@@ -204,6 +226,7 @@ static void begin(void)
     onig_set_retry_limit_in_search(REGEX_RETRIES_MAX);
     (void)pthread_atfork(before_fork, after_fork, after_fork); /* no memory: as without */
     watch_init();
+    *(void **)&jq_object_get = dlsym(RTLD_NEXT, "jv_object_get");
 }
 
 static bool compile_text(struct jq_program *program, const char *text)

@@ -459,6 +459,26 @@ static void what_would_end_or_hang_jq__does_not(void **state)
              FILTER_NO);
 }
 
+static void a_slice_without_numbers__is_one_without_ends(void **state)
+{
+    static const char *const expressions[] = {
+        ".data.s[nan:] == \"abc\"",
+        ".data.s[:nan] == \"abc\"",
+        ".data.a[(infinite - infinite):] == [1, 2]",
+        ".data.a[\"nan\" | tonumber : nan] == [1, 2]",
+        ".data.a | .[{start: nan, end: 1}] == [1]",
+        ".data.a | .[nan:] = [3] | . == [3]",
+        ".data.a | del(.[nan:1]) | . == [2]",
+        ".data.a | getpath([{start: 1, end: nan}]) == [2]",
+        ".data.a | setpath([{start: 1, end: nan}]; []) == [1]",
+        "{start: nan, end: 1} | .start == null and .end == 1",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(expressions); i++)
+        says(expressions[i], "{\"s\":\"abc\",\"a\":[1,2]}", FILTER_YES);
+}
+
 static void fails_on(const char *expression, const char *data, const char *message)
 {
     auto_filter struct filter *filter = filter_of(expression);
@@ -725,6 +745,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(names_that_only_look_like_them__are_taken),
         cmocka_unit_test(the_home_of_jq__is_not_read),
         cmocka_unit_test(what_would_end_or_hang_jq__does_not),
+        cmocka_unit_test(a_slice_without_numbers__is_one_without_ends),
         cmocka_unit_test(endless_work__is_ended),
         cmocka_unit_test(a_child_of_fork__can_use_filters),
         cmocka_unit_test(products_of_lists__have_a_limit),

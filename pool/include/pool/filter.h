@@ -18,6 +18,7 @@
  *  - what ends jq or hangs it does not: % -1 of the lowest integer is 0, an empty string is found
  *    nowhere by index and its like, a number that is no time is an error;
  *  - a constant regular expression that is none does not compile, where jq would never match;
+ *  - a slice from or to nan is one without that end, where jq would abort;
  *  - functions whose names begin with `_` are jq's own and refused;
  *  - there are limits: steps, or seconds and memory, for a message (FILTER_FAILED), steps of a
  *    regular expression (an error of jq: no match), words and nesting of an expression.
