@@ -19,10 +19,7 @@ int capture_init(struct capture *capture, struct pool *pool, enum append_flags f
 
     *capture = (struct capture){
         .pool = pool, .flags = flags, .line_max = max < CAPTURE_LINE_MAX ? max : CAPTURE_LINE_MAX};
-    for (size_t i = 0; i < tags->n; i++)
-        if (tags_add(&capture->tags, &capture->tags_raw, bytes_of(tags->items[i]), err) < 0)
-            return -1;
-    return 0;
+    return tags_add_all(&capture->tags, &capture->tags_raw, tags->items, tags->n, err);
 }
 
 void capture_done(struct capture *capture)

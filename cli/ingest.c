@@ -208,9 +208,8 @@ static int make_intake(const struct ingest *i, struct intake **ret, struct error
     auto_buf struct buf tags = BUF_INIT;
     uint32_t tags_raw = 0;
 
-    for (size_t k = 0; i->tags != NULL && k < i->tags->n; k++)
-        if (tags_add(&tags, &tags_raw, bytes_of(i->tags->items[k]), err) < 0)
-            return -1;
+    if (i->tags != NULL && tags_add_all(&tags, &tags_raw, i->tags->items, i->tags->n, err) < 0)
+        return -1;
     return intake_new(buf_bytes(&tags), tags_raw, pool_message_max(i->pool),
                       i->as_data ? 0 : INTAKE_RECOGNISE, ret, err);
 }

@@ -51,6 +51,15 @@ int tags_add(struct buf *tags, uint32_t *raw, struct bytes tag, struct error *er
     return add_tag(tags, raw, tags_count(buf_bytes(tags), *raw), tag, err);
 }
 
+int tags_add_all(struct buf *tags, uint32_t *raw, const char *const *more, size_t n,
+                 struct error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (tags_add(tags, raw, bytes_of(more[i]), err) < 0)
+            return -1;
+    return 0;
+}
+
 int tags_join(struct buf *tags, uint32_t *raw, struct bytes more, uint32_t more_raw,
               struct error *err)
 {

@@ -48,6 +48,10 @@ struct payload {
  */
 int tags_add(struct buf *tags, uint32_t *raw, struct bytes tag, struct error *err);
 
+/* The same for n tags, those before one that is refused included. */
+int tags_add_all(struct buf *tags, uint32_t *raw, const char *const *more, size_t n,
+                 struct error *err);
+
 /* Adds a whole encoded list, `more_raw` bytes before encoding, to another. */
 int tags_join(struct buf *tags, uint32_t *raw, struct bytes more, uint32_t more_raw, struct error *err);
 
