@@ -284,6 +284,14 @@ static int serve_in_background(struct mount *m, const struct options *options, s
     return serve(m, options, err);
 }
 
+/* mount(8) tells a wrong call and a mount that failed apart. */
+static int code_for_mount(int code)
+{
+    if (code == 0)
+        return 0;
+    return code == PLSM_ERROR_USAGE ? 1 : 32;
+}
+
 int main(int argc, char **argv)
 {
     struct mount m = {.new_pool_bytes = POOL_SIZE_DEFAULT, .list_live = true, .ready_fd = -1};
@@ -295,7 +303,7 @@ int main(int argc, char **argv)
 
     if (result == 0 && options.version)
         printf("plasmite-fs %s\n", PLASMITE_VERSION);
-    if (result == 0 && !options.version && !options.help) {
+    if (result == 0 && !options.version && !options.done) {
         m.start_ns = clock_real_ns();
         m.start_mono_ns = clock_mono_ns();
         m.park_limit_ns = park_limit();
@@ -313,5 +321,5 @@ int main(int argc, char **argv)
     options_done(&options);
     free(m.dir);
     free(m.point);
-    return code;
+    return options.by_mount ? code_for_mount(code) : code;
 }

@@ -12,6 +12,8 @@ struct command_line {
     bool foreground;
     struct opt_list options;
     const char *source, *point;
+    bool fake, sloppy, quiet, verbose; /* of mount(8) */
+    const char *type, *namespace;
 };
 
 #define OPTIONS struct command_line
@@ -24,24 +26,55 @@ static const struct option_spec table[] = {
 };
 #undef OPTIONS
 
+#define MOUNT_OPTIONS                                                                              \
+    "  allow_other     let other users in, as far as the pools' permissions allow\n"               \
+    "  ro              read-only\n"                                                                \
+    "  size=SIZE       of pools made with mkdir (default 1M)\n"                                    \
+    "  list_live=no    hide follow and next\n"
+
 static const struct command_spec program = {
     .name = "plasmite-fs",
     .summary = "Mount a directory of pools: every pool a directory of files",
     .usage = "[-f] [-o OPTIONS] SOURCE MNT",
     .options = table,
     .values_size = sizeof(struct command_line),
-    .details = "  allow_other     let other users in, as far as the pools' permissions allow\n"
-               "  ro              read-only\n"
-               "  size=SIZE       of pools made with mkdir (default 1M)\n"
-               "  list_live=no    hide follow and next\n",
+    .details = MOUNT_OPTIONS,
+};
+
+/* What mount(8) gives its helpers; it has entered the namespace itself. */
+#define OPTIONS struct command_line
+static const struct option_spec helper_table[] = {
+    ARG("SOURCE", source, "directory that holds the pools"),
+    ARG("MNT", point, "directory to mount it on"),
+    OPT('o', "options", options, "OPTS", "mount options, separated by commas; may be repeated"),
+    OPT('f', "fake", fake, NULL, "check the options, mount nothing"),
+    OPT('s', "sloppy", sloppy, NULL, "ignored"),
+    OPT('n', "no-mtab", quiet, NULL, "ignored"),
+    OPT('v', "verbose", verbose, NULL, "ignored"),
+    OPT('t', "types", type, "TYPE", "ignored"),
+    OPT('N', "namespace", namespace, "NS", "ignored"),
+    OPT_END,
+};
+#undef OPTIONS
+
+static const struct command_spec helper = {
+    .name = "mount.plasmite",
+    .summary = "Mount a directory of pools, for mount(8) and fstab(5)",
+    .usage = "SOURCE MNT [-sfnv] [-N NS] [-o OPTIONS] [-t TYPE]",
+    .options = helper_table,
+    .values_size = sizeof(struct command_line),
+    .details = MOUNT_OPTIONS,
 };
 
 /* What fstab, mount(8) and systemd add for themselves. */
-static const char *const ignored[] = {"defaults", "auto", "noauto", "nofail", "_netdev", "user",
-                                      "users", "nouser", "owner", "group", "rw",
-                                      "default_permissions", "exec", "suid", "dev", "async"};
+static const char *const ignored[] = {"defaults", "auto",       "noauto",    "nofail",
+                                      "_netdev",  "user",       "users",     "nouser",
+                                      "owner",    "group",      "rw",        "default_permissions",
+                                      "exec",     "suid",       "dev",       "async",
+                                      "relatime", "norelatime", "nodiratime"};
 /* What the kernel understands. */
-static const char *const passed[] = {"ro", "nosuid", "nodev", "noexec", "sync", "dirsync", "noatime", "atime"};
+static const char *const passed[] = {"ro",   "nosuid",  "nodev",   "noexec",
+                                     "sync", "dirsync", "noatime", "atime"};
 
 static bool is_one_of(const char *word, const char *const *words, size_t n)
 {
@@ -118,16 +151,31 @@ static int print_help(const struct opts *opts, bool is_long)
     return fwrite(text.p, 1, text.n, stdout) == text.n ? 0 : -1;
 }
 
+/* In the list of mounts: mount(8) finds out from the source whether a line of fstab is mounted already. */
+static int name_source(const struct options *options, const char *dir, struct buf *kernel)
+{
+    if (!options->by_mount)
+        return buf_add_str(kernel, "fsname=plasmite");
+    if (buf_add_str(kernel, "fsname=") < 0)
+        return -1;
+    for (const char *p = dir; *p != '\0'; p++)
+        if (((*p == ',' || *p == '\\') && buf_add_char(kernel, '\\') < 0) ||
+            buf_add_char(kernel, *p) < 0)
+            return -1;
+    return 0;
+}
+
 static int take_line(const struct command_line *line, struct options *options, struct mount *m,
                      struct error *err)
 {
     auto_buf struct buf kernel = BUF_INIT;
 
     options->foreground = line->foreground;
+    options->done = line->fake;
     m->dir = strdup(line->source);
     m->point = strdup(line->point);
-    if (m->dir == NULL || m->point == NULL ||
-        buf_add_str(&kernel, "fsname=plasmite,subtype=plasmite,default_permissions") < 0)
+    if (m->dir == NULL || m->point == NULL || name_source(options, m->dir, &kernel) < 0 ||
+        buf_add_str(&kernel, ",subtype=plasmite,default_permissions") < 0)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     if (take_options(&line->options, m, &kernel, err) < 0)
         return -1;
@@ -138,20 +186,23 @@ static int take_line(const struct command_line *line, struct options *options, s
 int options_parse(int argc, char *const *argv, struct options *options, struct mount *m,
                   struct error *err)
 {
+    const char *name = argc > 0 ? basename(argv[0]) : program.name;
+    const struct command_spec *called = strcmp(name, helper.name) == 0 ? &helper : &program;
     struct command_line line = {0};
     struct opts opts;
     int result = 0;
 
-    switch (opts_parse(&opts, &program, &line, argc, argv)) {
+    options->by_mount = called == &helper;
+    switch (opts_parse(&opts, called, &line, argc, argv)) {
     case OPTS_RUN:
         result = take_line(&line, options, m, err);
         break;
     case OPTS_HELP:
-        options->help = true;
+        options->done = true;
         result = print_help(&opts, true);
         break;
     case OPTS_HELP_SHORT:
-        options->help = true;
+        options->done = true;
         result = print_help(&opts, false);
         break;
     case OPTS_VERSION:
@@ -159,8 +210,9 @@ int options_parse(int argc, char *const *argv, struct options *options, struct m
         break;
     case OPTS_BARE:
     case OPTS_WRONG:
-        (void)fail(err, PLSM_ERROR_USAGE, "%s", opts.why[0] != '\0' ? opts.why : "SOURCE and MNT are missing");
-        result = fail_hint(err, "Usage: plasmite-fs [-f] [-o OPTIONS] SOURCE MNT");
+        (void)fail(err, PLSM_ERROR_USAGE, "%s",
+                   opts.why[0] != '\0' ? opts.why : "SOURCE and MNT are missing");
+        result = fail_hint(err, "Usage: %s %s", called->name, called->usage);
         break;
     }
     free(line.options.items);

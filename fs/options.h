@@ -1,4 +1,4 @@
-/* plasmite-fs [-f] [-o OPTIONS] SOURCE MNT */
+/* plasmite-fs [-f] [-o OPTIONS] SOURCE MNT, or mount.plasmite SOURCE MNT [-sfnv] [-o OPTIONS], as mount(8) starts it. */
 #ifndef FS_OPTIONS_H
 #define FS_OPTIONS_H
 
@@ -7,12 +7,14 @@
 
 struct options {
     bool foreground;
-    bool help, version;
-    char *kernel; /* options for libfuse and the kernel, with commas; owned */
+    bool done; /* nothing else is to be done: the help was printed, or mount(8) only tries */
+    bool version;
+    bool by_mount; /* mount(8) asks, and knows other exit codes */
+    char *kernel;  /* options for libfuse and the kernel, with commas; owned */
 };
 
 /*
- * Reads the command line into *options and *m (dir and point as they were given, owned).  Usage.  With help or version set
+ * Reads the command line into *options and *m (dir and point as they were given, owned).  Usage.  With done or version set
  * nothing else is to be done.
  */
 int options_parse(int argc, char *const *argv, struct options *options, struct mount *m,

@@ -1,0 +1,81 @@
+"""mount(8), and with it fstab, mounts pools through mount.plasmite."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import mount
+from mount import BIN
+
+
+class Helper(mount.Case):
+    def setUp(self):
+        super().setUp()
+        self.sbin = os.path.join(self.dir, "sbin")
+        self.helper = os.path.join(self.sbin, "mount.plasmite")
+        self.place = os.path.join(self.dir, "place")
+        os.mkdir(self.sbin)
+        os.mkdir(self.place)
+        os.symlink(os.path.join(BIN, "plasmite-fs"), self.helper)
+        self.addCleanup(self.let_go)
+
+    def let_go(self):
+        while os.path.ismount(self.place):
+            subprocess.run(["fusermount3", "-uz", self.place], check=True)
+
+    def mounted(self):
+        return self.run_ok(["findmnt", "-n", "-o", "SOURCE,FSTYPE", self.place], cwd=self.dir)
+
+    def test_the_arguments_of_mount(self):
+        options = "rw,nofail,_netdev,relatime,noauto,x-systemd.automount,comment=x,size=2M"
+        self.run_ok([self.helper, self.pools, self.place, "-sv", "-n", "-o", options, "-t", "plasmite"], cwd=self.dir)
+        self.assertEqual(self.mounted(), "%s fuse.plasmite\n" % self.pools)
+        os.mkdir(self.place + "/ci")
+        self.assertEqual(os.stat(self.pool_file("ci")).st_size, 2 << 20)
+        self.run_ok(["fusermount3", "-u", self.place], cwd=self.dir)
+
+    def test_read_only(self):
+        self.run_ok([self.helper, self.pools, self.place, "-o", "ro"], cwd=self.dir)
+        self.run_fails(["mkdir", self.place + "/ci"], 1, "Read-only file system")
+
+    def test_a_source_with_strange_characters(self):
+        source = os.path.join(self.dir, "a,b\\c d")
+        os.mkdir(source)
+        self.run_ok([self.helper, source, self.place, "-o", "rw"], cwd=self.dir)
+        os.mkdir(self.place + "/ci")
+        self.assertEqual(os.listdir(source), ["ci.plasmite"])
+        with open("/proc/self/mountinfo", encoding="utf-8") as info:
+            line = next(line for line in info if " %s " % self.place in line)
+        self.assertEqual(line.split(" - ")[1].split()[1], source.replace("\\", "\\134").replace(" ", "\\040"))
+
+    def test_a_trial_mounts_nothing(self):
+        self.run_ok([self.helper, self.pools, self.place, "-f", "-o", "rw"], cwd=self.dir)
+        self.assertFalse(os.path.ismount(self.place))
+        self.run_fails([self.helper, self.pools, self.place, "-f", "-o", "fast"], 1, "unknown mount option 'fast'")
+
+    def test_what_fails_has_the_status_that_mount_knows(self):
+        self.run_fails([self.helper, self.pools], 1, "Usage: mount.plasmite SOURCE MNT ")
+        self.run_fails([self.helper, self.dir + "/none", self.place, "-o", "rw"], 32, "does not exist")
+        self.run_fails([self.helper, self.pools, self.mnt, "-o", "rw"], 32, "already mounted")
+
+    def test_fstab(self):
+        """In a mount namespace of its own, where /usr/sbin is the directory with the link."""
+        fstab = os.path.join(self.dir, "fstab")
+        with open(fstab, "w", encoding="utf-8") as file:
+            file.write("%s %s plasmite rw,nofail,size=2M 0 0\n" % (self.pools, self.place))
+        script = (
+            'set -e; mount --bind "$1" /usr/sbin\n'
+            'mount -a -T "$2"; mkdir "$3/ci"; echo \'{"n":1}\' > "$3/ci/append"; cat "$3/ci/data/all"\n'
+            'mount -a -T "$2"; grep -c " $3 " /proc/self/mountinfo\n'
+            'umount "$3"; ls "$3"\n'
+        )
+        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        out = self.run_ok(unshare + ["bash", "-c", script, "bash", self.sbin, fstab, self.place], cwd=self.dir)
+        self.assertEqual(out, '{"n":1}\n1\n')
+        self.assertEqual(os.stat(self.pool_file("ci")).st_size, 2 << 20)
+
+
+if __name__ == "__main__":
+    mount.main()
