@@ -23,6 +23,12 @@ class Examples(mount.Case):
     def test_the_tree(self):
         self.check_page("plasmitefs.7")
 
+    def test_the_command(self):
+        place = os.path.join(self.dir, "pools")  # ~/pools of the page
+        self.addCleanup(subprocess.run, ["fusermount3", "-uzq", place], check=False)
+        self.check_page("plasmite-mount.8")
+        self.assertFalse(os.path.ismount(place))
+
 
 if __name__ == "__main__":
     mount.main()
