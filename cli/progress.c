@@ -31,6 +31,12 @@ static void add_rate(struct buf *out, uint64_t n, uint64_t ns)
     buf_printf(out, " (%.0f/s)", rate);
 }
 
+static void add_bytes(struct buf *out, uint64_t n)
+{
+    format_size(out, n);
+    buf_add_str(out, n < 1024 ? n == 1 ? " byte" : " bytes" : "");
+}
+
 static void add_messages(struct buf *out, const struct input_counts *counts)
 {
     buf_printf(out, "%" PRIu64 " message%s", counts->good, counts->good == 1 ? "" : "s");
@@ -48,10 +54,10 @@ static void draw(struct progress *p, const struct input_counts *counts, uint64_t
         buf_printf(&line, "%3.0f%%  ",
                    counts->bytes < p->bytes ? 100.0 * (double)counts->bytes / (double)p->bytes
                                             : 100.0);
-    format_size(&line, counts->bytes);
+    add_bytes(&line, counts->bytes);
     if (p->bytes > 0) {
         buf_add_str(&line, " of ");
-        format_size(&line, p->bytes);
+        add_bytes(&line, p->bytes);
     }
     buf_add_str(&line, ", ");
     add_messages(&line, counts);
@@ -94,7 +100,7 @@ void progress_done(struct progress *progress, const struct input_counts *counts)
         return;
     add_messages(&line, counts);
     buf_add_str(&line, ", ");
-    format_size(&line, counts->bytes);
+    add_bytes(&line, counts->bytes);
     buf_printf(&line, " in %.1f s", (double)ns / (double)NS_PER_S);
     add_rate(&line, counts->good, ns);
     buf_add_char(&line, '\n');

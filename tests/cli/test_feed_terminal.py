@@ -85,7 +85,7 @@ class Progress(harness.Case):
         self.addCleanup(out.close)
         feed, terminal, fifo = self.start_feed(stdout=out)
         fifo.write(b'{"n":1}\n')
-        terminal.wait_for("^" + STEP + LINE % "8" + "$")  # after a second, without more input
+        terminal.wait_for("^" + STEP + LINE % "8 bytes" + "$")  # after a second, without more input
         fifo.write(b'{"n":2}\n' * 1000)
         terminal.wait_for(STEP + r"7\.8K, 1001 messages \(\d+/s\)")
         fifo.close()
@@ -100,28 +100,28 @@ class Progress(harness.Case):
         receipt = r"fed seq=%d at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n"
         fifo.write(b'{"n":1}\n')
         terminal.wait_for("^" + receipt % 1)
-        terminal.wait_for("^" + STEP + LINE % "8" + "$")
+        terminal.wait_for("^" + STEP + LINE % "8 bytes" + "$")
         fifo.write(b'{"n":2}\n')
-        terminal.wait_for("^(?:%s%s)*%s" % (STEP, LINE % "8", STEP) + receipt % 2 + STEP + LINE % "16" + "$")
+        terminal.wait_for("^(?:%s%s)*%s" % (STEP, LINE % "8 bytes", STEP) + receipt % 2 + STEP + LINE % "16 bytes" + "$")
         fifo.close()
         self.assertEqual(feed.wait(harness.LIMIT), 0)
-        self.assertRegex(terminal.rest(), r"%s2 messages, 16 in \d+\.\d s \(\d+/s\)\n$" % STEP)
+        self.assertRegex(terminal.rest(), r"%s2 messages, 16 bytes in \d+\.\d s \(\d+/s\)\n$" % STEP)
 
     def test_progress__makes_room_for_notices_and_errors(self):
         feed, terminal, fifo = self.start_feed("-e", "skip", stdout=subprocess.DEVNULL)
         fifo.write(b'{"n":1}\n')
-        terminal.wait_for(STEP + LINE % "8")
+        terminal.wait_for(STEP + LINE % "8 bytes")
         fifo.write(b"x\n")
         terminal.wait_for(STEP + r"notice: Skipped invalid JSON\. \(record 2, line 2\)\n")
-        terminal.wait_for(STEP + r"10, 1 message, 1 skipped \(\d+/s\)")
+        terminal.wait_for(STEP + r"10 bytes, 1 message, 1 skipped \(\d+/s\)")
         fifo.close()
         self.assertEqual(feed.wait(harness.LIMIT), 1)
-        self.assertRegex(terminal.rest(), r"%snotice: Finished with 1 skipped record\.\n1 message, 1 skipped, 10 in " % STEP)
+        self.assertRegex(terminal.rest(), r"%snotice: Finished with 1 skipped record\.\n1 message, 1 skipped, 10 bytes in " % STEP)
 
     def test_progress__is_gone_before_an_error(self):
         feed, terminal, fifo = self.start_feed(stdout=subprocess.DEVNULL)
         fifo.write(b'{"n":1}\n')
-        terminal.wait_for(STEP + LINE % "8")
+        terminal.wait_for(STEP + LINE % "8 bytes")
         fifo.write(b"x\n")
         fifo.close()
         self.assertEqual(feed.wait(harness.LIMIT), 2)
@@ -143,9 +143,9 @@ class Progress(harness.Case):
         self.assertRegex(terminal.rest(), STEP + r"2048 messages, 2\.0M in \d+\.\d s \(\d+/s\)\n$")
 
     def test_progress__fits_the_terminal(self):
-        feed, terminal, fifo = self.start_feed(stdout=subprocess.DEVNULL, columns=10)
+        feed, terminal, fifo = self.start_feed(stdout=subprocess.DEVNULL, columns=15)
         fifo.write(b'{"n":1}\n')
-        terminal.wait_for("^" + STEP + "8, 1 mess$")
+        terminal.wait_for("^" + STEP + "8 bytes, 1 mes$")
         fifo.close()
         self.assertEqual(feed.wait(harness.LIMIT), 0)
         terminal.rest()
