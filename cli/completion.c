@@ -17,18 +17,21 @@ size_t completion_tables(const struct command_spec *program, const struct comman
 static const struct {
     const char *word, *kind;
 } kinds[] = {
-    {"POOL",         "pool"     },
-    {"POOL...",      "pool"     },
-    {"PATH",         "file"     },
-    {"FILE",         "file"     },
-    {"DIR",          "directory"},
-    {"[SOURCE] MNT", "directory"},
-    {"MNT",          "directory"},
-    {"COMMAND...",   "command"  },
+    {"POOL",       "pool"     },
+    {"POOL...",    "pool"     },
+    {"PATH",       "file"     },
+    {"FILE",       "file"     },
+    {"DIR",        "directory"},
+    {"MNT",        "directory"},
+    {"COMMAND...", "command"  },
 };
 
+/* Of several words, like those of mount, the last one says it. */
 static const char *kind_of(const char *word)
 {
+    const char *blank = word != NULL ? strrchr(word, ' ') : NULL;
+
+    word = blank != NULL ? blank + 1 : word;
     for (size_t i = 0; word != NULL && i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].word, word) == 0)
             return kinds[i].kind;
