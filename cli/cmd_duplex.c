@@ -226,8 +226,10 @@ static int run_both(struct duplex *d)
 
     w->control = &sender.ended;
     errno = pthread_create(&thread, NULL, send_all, &sender);
-    if (errno != 0)
-        return fail_os(&w->cli->error, PLSM_ERROR_IO, errno, "failed to start a thread");
+    if (errno != 0) {
+        fail_os(&w->cli->error, PLSM_ERROR_IO, errno, "failed to start a thread");
+        return fail_hint(&w->cli->error, "A limit of memory or of processes: look at `ulimit -a`.");
+    }
     code = watch_run(w);
     if (w->is_told || (w->is_finished && code == 0 && sender.me == NULL)) {
         pthread_join(thread, NULL);
