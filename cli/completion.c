@@ -54,6 +54,24 @@ void completion_add_kind(const struct option_spec *row, struct buf *out)
     }
 }
 
+void completion_add_takes(const struct option_spec *rows, char between, struct buf *out)
+{
+    const struct option_spec *row;
+
+    for (size_t at = 0; (row = completion_next_option(rows, &at)) != NULL;) {
+        if (row->type == OPT_FLAG)
+            continue;
+        if (row->letter != 0) {
+            buf_printf(out, "-%c%c", row->letter, between);
+            completion_add_kind(row, out);
+            buf_add_char(out, ' ');
+        }
+        buf_printf(out, "--%s%c", row->name, between);
+        completion_add_kind(row, out);
+        buf_add_char(out, ' ');
+    }
+}
+
 void completion_add_arguments(const struct command_spec *command, struct buf *out)
 {
     const struct option_spec *row;

@@ -45,6 +45,9 @@ const struct option_spec *completion_next_argument(const struct option_spec *row
 #define COMPLETION_UNKNOWN "-"
 void completion_add_kind(const struct option_spec *row, struct buf *out);
 
+/* Adds the options that take a value, letters too, each with its kind: `-f=file --file=file ` for between '='. */
+void completion_add_takes(const struct option_spec *rows, char between, struct buf *out);
+
 /* Adds the kinds of all arguments, each with a blank behind it; that of a list ends in `...`. */
 void completion_add_arguments(const struct command_spec *command, struct buf *out);
 

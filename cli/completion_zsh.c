@@ -32,25 +32,6 @@ static void add_words(const struct option_spec *rows, struct buf *out)
     }
 }
 
-/* -f file --file file */
-static void add_takes(const struct option_spec *rows, struct buf *out)
-{
-    const struct option_spec *row;
-
-    for (size_t at = 0; (row = completion_next_option(rows, &at)) != NULL;) {
-        if (row->type == OPT_FLAG)
-            continue;
-        if (row->letter != 0) {
-            buf_printf(out, "-%c ", row->letter);
-            completion_add_kind(row, out);
-            buf_add_char(out, ' ');
-        }
-        buf_printf(out, "--%s ", row->name);
-        completion_add_kind(row, out);
-        buf_add_char(out, ' ');
-    }
-}
-
 static void add_command(const struct command_spec *program, const struct command_spec *command,
                         const char *words, struct buf *out)
 {
@@ -68,7 +49,7 @@ static void add_command(const struct command_spec *program, const struct command
         add_words(tables[i], out);
     buf_add_str(out, ")\n        takes=(");
     for (size_t i = 0; i < n; i++)
-        add_takes(tables[i], out);
+        completion_add_takes(tables[i], ' ', out);
     buf_add_str(out, ")\n        arguments=(");
     completion_add_arguments(command, out);
     buf_add_str(out, ")\n        ;;\n");
