@@ -40,7 +40,8 @@ int target_parse_mode(struct cli *cli, const char *text, mode_t *ret)
         return 0;
     }
     fail(&cli->error, PLSM_ERROR_USAGE, "invalid mode");
-    return fail_hint(&cli->error, "Use three or four octal digits, like 640 or 0600.");
+    return fail_hint(&cli->error, "Not `%.60s`: use three or four octal digits, like 640 or 0600.",
+                     text);
 }
 
 int target_parse_durability(struct cli *cli, const char *text, enum append_flags *ret)
@@ -54,7 +55,7 @@ int target_parse_durability(struct cli *cli, const char *text, enum append_flags
     if (*ret == APPEND_FLUSH || bytes_equal(word, BYTES("fast")))
         return 0;
     fail(&cli->error, PLSM_ERROR_USAGE, "invalid durability");
-    return fail_hint(&cli->error, "Use fast or flush.");
+    return fail_hint(&cli->error, "Not `%.60s`: use fast or flush.", text);
 }
 
 /* Why there is no number in front of a size. */
@@ -84,7 +85,9 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
     if (strcmp(why, "size overflow") == 0)
         return fail_hint(&cli->error, "Use a smaller size.");
     return fail_hint(&cli->error,
-                     "Use a number of bytes, or one with K, M or G, like 64M; at least 8K.");
+                     "Not `%.60s`: use a number of bytes, or one with K, M or G, like 64M; at "
+                     "least 8K.",
+                     text);
 }
 
 void target_hint_missing(struct cli *cli, const char *reference, bool can_create)

@@ -272,8 +272,9 @@ int watch_parse_since(struct cli *cli, const char *text, struct stream_options *
     fail(&cli->error, PLSM_ERROR_USAGE, "invalid --since value");
     snprintf(cli->error.cause, sizeof cli->error.cause, "%s", why);
     return fail_hint(&cli->error,
-                     "Use a time like 2026-03-04T05:06:07Z, 5m (ago), 14:30, or two of them "
-                     "with .. between.");
+                     "Not `%.60s`: use a time like 2026-03-04T05:06:07Z, 5m (ago), 14:30, or two "
+                     "of them with .. between.",
+                     text);
 }
 
 int watch_parse_timeout(struct cli *cli, const char *text, uint64_t *ret_ns)
@@ -282,5 +283,6 @@ int watch_parse_timeout(struct cli *cli, const char *text, uint64_t *ret_ns)
     if (text == NULL || parse_duration(text, ret_ns, NULL) == 0)
         return 0;
     fail(&cli->error, PLSM_ERROR_USAGE, "invalid duration");
-    return fail_hint(&cli->error, "Use a number and ms, s, m or h, like 500ms or 5s.");
+    return fail_hint(&cli->error, "Not `%.60s`: use a number and ms, s, m or h, like 500ms or 5s.",
+                     text);
 }

@@ -47,7 +47,8 @@ class PoolCreate(harness.Case):
             for words in (["pool", "create", "x", "--size=" + size], ["feed", "x", "{}", "--create-size=" + size]):
                 error = self.refused("Usage", *words)
                 self.assertEqual((error["message"], error.get("causes")), (message, [cause] if cause else None), words)
-                self.assertEqual(error["hint"], hint or "Use a number of bytes, or one with K, M or G, like 64M; at least 8K.")
+                self.assertEqual(error["hint"], hint or "Not `%s`: use a number of bytes, or one with K, M or G, like 64M; "
+                                 "at least 8K." % size)
 
     def test_directory_that_is_a_file__is_named(self):
         self.write_file("afile", "")
