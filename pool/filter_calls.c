@@ -20,7 +20,7 @@ static enum flow give(struct val *ret, struct val value)
 
 /* ---- steps ---- */
 
-static enum flow field(const struct val *of, struct bytes key, struct val *ret)
+static enum flow field(struct work *work, const struct val *of, struct bytes key, struct val *ret)
 {
     bool there;
 
@@ -28,11 +28,11 @@ static enum flow field(const struct val *of, struct bytes key, struct val *ret)
         return give(ret, val_null());
     if (of->kind != VAL_OBJECT)
         return FLOW_ERROR;
-    return give(ret, val_field(of, key, &there));
+    return give(ret, val_field(work, of, key, &there));
 }
 
 /* A fraction names no element, and neither does what no array can reach. */
-static enum flow element(const struct val *of, double index, struct val *ret)
+static enum flow element(struct work *work, const struct val *of, double index, struct val *ret)
 {
     if (of->kind == VAL_NULL)
         return give(ret, val_null());
@@ -40,17 +40,17 @@ static enum flow element(const struct val *of, double index, struct val *ret)
         return FLOW_ERROR;
     if (!(fabs(index) <= INT_MAX) || index != (double)(int64_t)index)
         return give(ret, val_null());
-    return give(ret, val_element(of, (int64_t)index));
+    return give(ret, val_element(work, of, (int64_t)index));
 }
 
 APPLY(apply_field)
 {
-    return field(&args[0], node->value.text, ret);
+    return field(work, &args[0], node->value.text, ret);
 }
 
 APPLY(apply_index)
 {
-    return element(&args[0], val_double(&node->value), ret);
+    return element(work, &args[0], val_double(&node->value), ret);
 }
 
 const struct call call_field = {".a", 1, apply_field};
@@ -90,8 +90,9 @@ APPLY(apply_at_least)
 
 /* ---- strings ---- */
 
-static enum flow both_strings(const struct val *a, const struct val *b)
+static enum flow both_strings(struct work *work, const struct val *a, const struct val *b)
 {
+    (void)work_step(work, a->text.n / 16);
     return a->kind == VAL_STRING && b->kind == VAL_STRING ? FLOW_OK : FLOW_ERROR;
 }
 
@@ -107,14 +108,14 @@ static bool ends(struct bytes text, struct bytes with)
 
 APPLY(apply_startswith)
 {
-    if (both_strings(in, &args[0]) != FLOW_OK)
+    if (both_strings(work, in, &args[0]) != FLOW_OK)
         return FLOW_ERROR;
     return give(ret, val_bool(starts(val_plain(work, in), val_plain(work, &args[0]))));
 }
 
 APPLY(apply_endswith)
 {
-    if (both_strings(in, &args[0]) != FLOW_OK)
+    if (both_strings(work, in, &args[0]) != FLOW_OK)
         return FLOW_ERROR;
     return give(ret, val_bool(ends(val_plain(work, in), val_plain(work, &args[0]))));
 }
@@ -125,7 +126,7 @@ APPLY(apply_ltrimstr)
     struct bytes text, with;
 
     *ret = *in;
-    if (both_strings(in, &args[0]) != FLOW_OK)
+    if (both_strings(work, in, &args[0]) != FLOW_OK)
         return FLOW_OK;
     text = val_plain(work, in);
     with = val_plain(work, &args[0]);
@@ -139,7 +140,7 @@ APPLY(apply_rtrimstr)
     struct bytes text, with;
 
     *ret = *in;
-    if (both_strings(in, &args[0]) != FLOW_OK)
+    if (both_strings(work, in, &args[0]) != FLOW_OK)
         return FLOW_OK;
     text = val_plain(work, in);
     with = val_plain(work, &args[0]);
@@ -163,7 +164,7 @@ static enum flow change_case(struct work *work, const struct val *in, char first
     }
     for (size_t i = 0; i < text.n; i++)
         changed[i] = text.p[i] >= first && text.p[i] < first + 26 ? text.p[i] ^ 0x20 : text.p[i];
-    (void)work_step(work, 4 + text.n / 4); /* limits the memory, too */
+    (void)work_step(work, 16 + text.n); /* limits the memory, too */
     return give(ret, val_string((struct bytes){changed, text.n}));
 }
 
@@ -184,8 +185,7 @@ APPLY(apply_test)
     if (in->kind != VAL_STRING)
         return FLOW_ERROR;
     text = val_plain(work, in);
-    (void)work_step(work, 64 + text.n / 16);
-    switch (regex_search(node->regex, text)) {
+    switch (regex_search(node->regex, text, work)) {
     case REGEX_FOUND:
         return give(ret, val_bool(true));
     case REGEX_FOUND_NOT:
@@ -223,6 +223,7 @@ APPLY(apply_tonumber)
     if (in->kind != VAL_STRING)
         return FLOW_ERROR;
     text = val_plain(work, in);
+    (void)work_step(work, text.n / 8);
     text.n = strnlen(text.p, text.n);
     return val_of_number(trim(text), ret) ? FLOW_OK : FLOW_ERROR;
 }
@@ -302,12 +303,12 @@ SELECTOR(apply_scalars, ~(BIT(VAL_ARRAY) | BIT(VAL_OBJECT)))
 
 APPLY(apply_first)
 {
-    return element(in, 0, ret);
+    return element(work, in, 0, ret);
 }
 
 APPLY(apply_last)
 {
-    return element(in, -1, ret);
+    return element(work, in, -1, ret);
 }
 
 /* ---- containment ---- */
@@ -339,7 +340,7 @@ static enum flow has(struct work *work, const struct val *in, const struct val *
     if (in->kind == VAL_NULL)
         return give(ret, val_bool(false));
     if (in->kind == VAL_OBJECT && key->kind == VAL_STRING) {
-        (void)val_field(in, val_plain(work, key), &there);
+        (void)val_field(work, in, val_plain(work, key), &there);
         return give(ret, val_bool(there));
     }
     if (in->kind != VAL_ARRAY || key->kind != VAL_NUMBER)
@@ -361,7 +362,7 @@ APPLY(apply_in)
 static enum flow index_of_element(struct work *work, const struct val *array,
                                   const struct val *wanted, struct val *ret)
 {
-    struct walk walk = {.in = array->text};
+    struct walk walk = {.work = work, .in = array->text};
     struct val each;
 
     for (double i = 0; walk_element(&walk, &each); i++)
@@ -375,7 +376,9 @@ static enum flow index_of_part(struct work *work, const struct val *string, cons
                                struct val *ret)
 {
     struct bytes text = val_plain(work, string), wanted = val_plain(work, part);
-    const char *at = wanted.n > 0 ? memmem(text.p, text.n, wanted.p, wanted.n) : NULL;
+    const char *at = wanted.n > 0 && work_step(work, (text.n + wanted.n) / 4)
+                         ? memmem(text.p, text.n, wanted.p, wanted.n)
+                         : NULL;
 
     return give(ret, at != NULL ? val_number((double)(at - text.p)) : val_null());
 }
@@ -389,9 +392,9 @@ APPLY(apply_index_of)
         return index_of_element(work, in, &args[0], ret);
     if (in->kind == VAL_STRING)
         return index_of_part(work, in, &args[0], ret);
-    if (field(in, val_plain(work, &args[0]), &found) != FLOW_OK)
+    if (field(work, in, val_plain(work, &args[0]), &found) != FLOW_OK)
         return FLOW_ERROR;
-    return element(&found, 0, ret);
+    return element(work, &found, 0, ret);
 }
 
 /* ---- tables ---- */

@@ -74,8 +74,10 @@ int path_child(struct parse *p, int parent, struct bytes key)
     if (program->n_paths == PATHS_MAX || depth >= PATH_DEPTH_MAX)
         return PATH_NONE;
     i = (int)program->n_paths++;
-    program->paths[i] = (struct path){key, parent, PATH_NONE, program->paths[parent].first_child};
+    program->paths[i] =
+        (struct path){key, parent, PATH_NONE, program->paths[parent].first_child, 0};
     program->paths[parent].first_child = i;
+    program->paths[parent].n_below++;
     return i;
 }
 

@@ -33,17 +33,19 @@ void paths_begin(struct paths *paths, const struct message *message)
 
 struct scan {
     struct paths *paths;
+    struct work *work;
     const char *begin;
     const char *p, *end; /* at hand; the text ends */
 };
 
 /* What was found below a key does not count when the key comes a second time. */
-static void forget_below(struct paths *paths, int path)
+static void forget_below(struct paths *paths, struct work *work, int path)
 {
     for (int i = paths->program->paths[path].first_child; i != PATH_NONE;
          i = paths->program->paths[i].next) {
         paths->places[i].round = 0;
-        forget_below(paths, i);
+        (void)work_step(work, 1);
+        forget_below(paths, work, i);
     }
 }
 
@@ -57,6 +59,8 @@ static inline bool same_key(struct bytes a, struct bytes b)
             return false;
     return true;
 }
+
+#define NAMES_PER_STEP 4 /* that a key is compared with; usually it is fewer */
 
 /* The path below `parent` that this key names; the key as it stands between its quotes. */
 static int child_named(const struct program *program, int parent, struct bytes key, bool escaped)
@@ -158,7 +162,7 @@ static void scan_value(struct scan *s, int path)
     bool has_below = s->paths->program->paths[path].first_child != PATH_NONE;
 
     if (has_below && place->round == s->paths->round)
-        forget_below(s->paths, path);
+        forget_below(s->paths, s->work, path);
     if (has_below && *begin == '{')
         scan_object(s, path);
     else
@@ -175,7 +179,8 @@ static void scan_object(struct scan *s, int parent)
     bool escaped;
 
     s->p++;
-    while (take_key(s, &key, &escaped)) {
+    while (take_key(s, &key, &escaped) &&
+           work_step(s->work, s->paths->program->paths[parent].n_below / NAMES_PER_STEP)) {
         int path = child_named(s->paths->program, parent, key, escaped);
 
         if (path != PATH_NONE)
@@ -190,10 +195,10 @@ static void scan_object(struct scan *s, int parent)
         s->p++;
 }
 
-static void scan_payload(struct paths *paths)
+static void scan_payload(struct paths *paths, struct work *work)
 {
     struct bytes data = paths->message->data;
-    struct scan s = {paths, data.p, data.p, data.p + data.n};
+    struct scan s = {paths, work, data.p, data.p, data.p + data.n};
 
     paths->scanned = true;
     if (data.n > 0 && data.p[0] == '{')
@@ -284,12 +289,14 @@ static enum flow get_below(struct paths *paths, struct work *work, int path, str
 
     if (is_in_data(paths->program, path)) {
         if (!paths->scanned)
-            scan_payload(paths);
+            scan_payload(paths, work);
         if (paths->places[path].round == paths->round) {
             *ret = val_of_json(paths->places[path].text);
             return FLOW_OK;
         }
     }
+    if (!work_step(work, 1))
+        return FLOW_STOP;
     flow = paths_get(paths, work, paths->program->paths[path].parent, &parent);
     if (flow != FLOW_OK)
         return flow;

@@ -77,7 +77,7 @@ static bool paths_begin(struct parse *p)
 
         program->paths[i] =
             (struct path){bytes_of(fixed[i].key), parent, PATH_NONE,
-                          parent == PATH_NONE ? PATH_NONE : program->paths[parent].first_child};
+                          parent == PATH_NONE ? PATH_NONE : program->paths[parent].first_child, 0};
         if (parent != PATH_NONE)
             program->paths[parent].first_child = i;
     }

@@ -17,6 +17,7 @@ enum path_number { PATH_TOP, PATH_SEQ, PATH_TIME, PATH_META, PATH_TAGS, PATH_DAT
 struct path {
     struct bytes key;
     int parent, first_child, next; /* PATH_NONE: there is none */
+    unsigned n_below;              /* children */
 };
 
 #define PATHS_MAX 4096

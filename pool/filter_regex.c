@@ -37,18 +37,39 @@ void regex_done(struct regex *regex)
         regex->module->release(regex->compiled);
 }
 
-enum regex_found regex_search(const struct regex *regex, struct bytes text)
+/*
+ * Oniguruma does not say how many retries it took, so it gets few at first, and what it was allowed
+ * is paid before.
+ */
+static enum regex_found search(const struct regex *regex, struct bytes text, struct work *work)
 {
-    if (regex->compiled == NULL)
-        return memmem(text.p, text.n, regex->plain.p, regex->plain.n) != NULL ? REGEX_FOUND
-                                                                              : REGEX_FOUND_NOT;
-    switch (regex->module->search(regex->compiled, text.p, text.n)) {
-    case REGEX_YES:
-        return REGEX_FOUND;
-    case REGEX_NO:
-        return REGEX_FOUND_NOT;
-    case REGEX_FAILED:
-        break;
+    uint64_t limit = text.n + 64;
+
+    for (;;) {
+        limit = limit < REGEX_RETRIES_MAX ? limit : REGEX_RETRIES_MAX;
+        if (!work_step(work, limit))
+            return REGEX_GAVE_UP;
+        switch (regex->module->search(regex->compiled, text.p, text.n, limit)) {
+        case REGEX_YES:
+            return REGEX_FOUND;
+        case REGEX_NO:
+            return REGEX_FOUND_NOT;
+        case REGEX_UNDECIDED:
+            if (limit == REGEX_RETRIES_MAX)
+                return REGEX_GAVE_UP;
+            limit *= 8;
+            break;
+        case REGEX_FAILED:
+            return REGEX_GAVE_UP;
+        }
     }
-    return REGEX_GAVE_UP;
+}
+
+enum regex_found regex_search(const struct regex *regex, struct bytes text, struct work *work)
+{
+    if (regex->compiled != NULL)
+        return search(regex, text, work);
+    (void)work_step(work, 4 + text.n / 4);
+    return memmem(text.p, text.n, regex->plain.p, regex->plain.n) != NULL ? REGEX_FOUND
+                                                                          : REGEX_FOUND_NOT;
 }

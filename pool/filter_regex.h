@@ -5,7 +5,7 @@
 #ifndef FILTER_REGEX_H
 #define FILTER_REGEX_H
 
-#include "base/buf.h"
+#include "filter_value.h"
 #include "pool/error.h"
 
 struct regex {
@@ -27,6 +27,8 @@ int regex_init(struct regex *regex, struct bytes pattern, const char *flags, cha
 void regex_done(struct regex *regex);
 
 enum regex_found { REGEX_FOUND_NOT, REGEX_FOUND, REGEX_GAVE_UP };
-enum regex_found regex_search(const struct regex *regex, struct bytes text);
+
+/* Its steps are taken from work. */
+enum regex_found regex_search(const struct regex *regex, struct bytes text, struct work *work);
 
 #endif

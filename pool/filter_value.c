@@ -11,6 +11,12 @@
 /* Containers inside each other that comparing follows.  More than the gate lets in. */
 #define DEPTH_MAX 256
 
+/* What a step is worth: bytes skipped, copied or compared; looked for in each other; one by one. */
+#define BYTES_PER_STEP 32
+#define SEARCHED_PER_STEP 4
+#define DIGITS_PER_STEP 8
+#define STEPS_TO_SORT 8 /* for each member; limits the memory, too */
+
 struct val val_of_json(struct bytes text)
 {
     struct val v = {.kind = VAL_NULL, .text = text};
@@ -251,6 +257,7 @@ struct bytes val_plain(struct work *work, const struct val *v)
     auto_buf struct buf decoded = BUF_INIT;
     char *copy;
 
+    (void)work_step(work, v->text.n / BYTES_PER_STEP);
     if (!has_escape(v))
         return v->text;
     /* with its quotes, which are there: the text was cut from between them */
@@ -261,7 +268,7 @@ struct bytes val_plain(struct work *work, const struct val *v)
     }
     if (decoded.n > 0)
         memcpy(copy, decoded.p, decoded.n);
-    (void)work_step(work, 4 + decoded.n / 4); /* which limits the memory, too */
+    (void)work_step(work, 16 + decoded.n); /* which limits the memory, too */
     return (struct bytes){copy, decoded.n};
 }
 
@@ -275,7 +282,10 @@ static int compare_bytes(struct bytes a, struct bytes b)
 
 static int compare_strings(struct work *work, const struct val *a, const struct val *b)
 {
-    return compare_bytes(val_plain(work, a), val_plain(work, b));
+    struct bytes x = val_plain(work, a), y = val_plain(work, b);
+
+    (void)work_step(work, (x.n < y.n ? x.n : y.n) / BYTES_PER_STEP);
+    return compare_bytes(x, y);
 }
 
 static size_t characters(struct bytes text)
@@ -298,6 +308,8 @@ static bool take_value(struct walk *walk, struct bytes *ret)
         return false;
     end = json_skip(walk->in, begin);
     if (end <= begin) /* not JSON at all */
+        return false;
+    if (!work_step(walk->work, 1 + (end - begin) / BYTES_PER_STEP))
         return false;
     *ret = (struct bytes){walk->in.p + begin, end - begin};
     walk->at = end + 1;
@@ -325,36 +337,37 @@ bool walk_member(struct walk *walk, struct val *ret_key, struct val *ret)
 }
 
 /* Is this key, as it stands in the text, the plain one? */
-static bool is_key(const struct val *key, struct bytes plain)
+static bool is_key(struct work *work, const struct val *key, struct bytes plain)
 {
     if (!has_escape(key))
         return bytes_equal(key->text, plain);
+    (void)work_step(work, key->text.n);
     return json_string_equal((struct bytes){key->text.p - 1, key->text.n + 2}, plain);
 }
 
-struct val val_field(const struct val *object, struct bytes key, bool *ret_there)
+struct val val_field(struct work *work, const struct val *object, struct bytes key, bool *ret_there)
 {
-    struct walk walk = {.in = object->text};
+    struct walk walk = {.work = work, .in = object->text};
     struct val found = val_null(), each_key, each;
 
     *ret_there = false;
     while (walk_member(&walk, &each_key, &each))
-        if (is_key(&each_key, key)) {
+        if (is_key(work, &each_key, key)) {
             found = each;
             *ret_there = true;
         }
     return found;
 }
 
-struct val val_element(const struct val *array, int64_t index)
+struct val val_element(struct work *work, const struct val *array, int64_t index)
 {
-    struct walk walk = {.in = array->text};
+    struct walk walk = {.work = work, .in = array->text};
     struct val each;
 
     if (index < 0) {
         while (walk_element(&walk, &each))
             index++;
-        walk = (struct walk){.in = array->text};
+        walk = (struct walk){.work = work, .in = array->text};
         if (index < 0)
             return val_null();
     }
@@ -396,7 +409,7 @@ static size_t keep_last(struct member *members, size_t n)
 struct member *val_members(struct work *work, const struct val *object, enum members_order order,
                            size_t *ret_n)
 {
-    struct walk walk = {.in = object->text};
+    struct walk walk = {.work = work, .in = object->text};
     struct val key, value;
     struct member *members;
     size_t n = 0;
@@ -404,14 +417,14 @@ struct member *val_members(struct work *work, const struct val *object, enum mem
     while (walk_member(&walk, &key, &value))
         n++;
     *ret_n = 0;
+    if (!work_step(work, n * STEPS_TO_SORT) || work->failed != WORK_FINE)
+        return NULL;
     members = arena_alloc(&work->arena, (n + 1) * sizeof *members);
     if (members == NULL) {
         work->failed = WORK_NO_MEMORY;
         return NULL;
     }
-    if (!work_step(work, n))
-        return NULL;
-    walk = (struct walk){.in = object->text};
+    walk = (struct walk){.work = work, .in = object->text};
     for (size_t i = 0; i < n && walk_member(&walk, &key, &value); i++)
         members[i] = (struct member){val_plain(work, &key), value, i};
     if (n > 1)
@@ -429,7 +442,7 @@ static int compare(struct work *work, const struct val *a, const struct val *b, 
 static int compare_arrays(struct work *work, const struct val *a, const struct val *b,
                           unsigned depth)
 {
-    struct walk in_a = {.in = a->text}, in_b = {.in = b->text};
+    struct walk in_a = {.work = work, .in = a->text}, in_b = {.work = work, .in = b->text};
     struct val x, y;
 
     for (;;) {
@@ -470,6 +483,7 @@ static int compare(struct work *work, const struct val *a, const struct val *b, 
         return (int)a->kind - (int)b->kind;
     switch (a->kind) {
     case VAL_NUMBER:
+        (void)work_step(work, (a->text.n + b->text.n) / DIGITS_PER_STEP);
         return compare_numbers(a, b);
     case VAL_STRING:
         return compare_strings(work, a, b);
@@ -506,18 +520,19 @@ static bool string_contains(struct work *work, const struct val *a, const struct
 
     text.n = strnlen(text.p, text.n);
     part.n = strnlen(part.p, part.n);
-    return work_step(work, text.n / 64) && memmem(text.p, text.n, part.p, part.n) != NULL;
+    return work_step(work, (text.n + part.n) / SEARCHED_PER_STEP) &&
+           memmem(text.p, text.n, part.p, part.n) != NULL;
 }
 
 /* Each element of b in some element of a. */
 static bool array_contains(struct work *work, const struct val *a, const struct val *b,
                            unsigned depth)
 {
-    struct walk in_b = {.in = b->text};
+    struct walk in_b = {.work = work, .in = b->text};
     struct val part, each;
 
     while (walk_element(&in_b, &part)) {
-        struct walk in_a = {.in = a->text};
+        struct walk in_a = {.work = work, .in = a->text};
         bool found = false;
 
         while (!found && walk_element(&in_a, &each))
@@ -536,7 +551,7 @@ static bool object_contains(struct work *work, const struct val *a, const struct
 
     for (size_t i = 0; i < n; i++) {
         bool there;
-        struct val in_a = val_field(a, parts[i].key, &there);
+        struct val in_a = val_field(work, a, parts[i].key, &there);
 
         if (!there || !contains(work, &in_a, &parts[i].value, depth))
             return false;
@@ -568,12 +583,13 @@ bool val_contains(struct work *work, const struct val *a, const struct val *b)
 
 size_t val_length(struct work *work, const struct val *v)
 {
-    struct walk walk = {.in = v->text};
+    struct walk walk = {.work = work, .in = v->text};
     struct val each;
     size_t n = 0;
 
     switch (v->kind) {
     case VAL_STRING:
+        (void)work_step(work, v->text.n / DIGITS_PER_STEP);
         return characters(val_plain(work, v));
     case VAL_OBJECT:
         (void)val_members(work, v, MEMBERS_BY_KEY, &n);

@@ -39,6 +39,10 @@ struct work {
     enum work_failure failed;
 };
 
+/*
+ * A step is what takes some 10 ns: a node of the expression, a comparison, an element walked past,
+ * a few dozen bytes looked through.  False when they are used up.
+ */
 static inline bool work_step(struct work *work, uint64_t n)
 {
     if (work->steps >= n) {
@@ -102,13 +106,15 @@ bool val_contains(struct work *work, const struct val *a, const struct val *b);
 size_t val_length(struct work *work, const struct val *v);
 
 /* The value of a key in an object, the last of several; null when there is none. */
-struct val val_field(const struct val *object, struct bytes key, bool *ret_there);
+struct val val_field(struct work *work, const struct val *object, struct bytes key,
+                     bool *ret_there);
 
 /* An element, counted from the end when negative; null when there is none. */
-struct val val_element(const struct val *array, int64_t index);
+struct val val_element(struct work *work, const struct val *array, int64_t index);
 
-/* Steps through an array or object, from a zeroed struct walk but for `in`. */
+/* Goes through an array or object, from a zeroed struct walk but for these two; ends when work does. */
 struct walk {
+    struct work *work;
     struct bytes in; /* text of the container */
     size_t at;
 };

@@ -10,12 +10,17 @@
 
 #define REGEX_MODULE_FILE "plasmite-regex.so"
 #define REGEX_MODULE_SYMBOL "plasmite_regex_module"
-#define REGEX_MODULE_VERSION 1u
+#define REGEX_MODULE_VERSION 2u
 
-/* Steps that one search may take.  Oniguruma's own limit lets it run for minutes. */
-#define REGEX_STEPS_MAX 1000000
+/* Of one search.  Oniguruma's own limit lets it run for minutes. */
+#define REGEX_RETRIES_MAX 1000000
 
-enum regex_outcome { REGEX_NO, REGEX_YES, REGEX_FAILED /* a limit was reached */ };
+enum regex_outcome {
+    REGEX_NO,
+    REGEX_YES,
+    REGEX_UNDECIDED, /* it takes more retries than it may */
+    REGEX_FAILED,    /* no memory, or another limit was reached */
+};
 
 struct regex_module {
     unsigned version;
@@ -26,7 +31,8 @@ struct regex_module {
      */
     void *(*compile)(const char *pattern, size_t n, const char *flags, char *why, size_t why_size);
     void (*release)(void *compiled);
-    enum regex_outcome (*search)(void *compiled, const char *text, size_t n);
+    enum regex_outcome (*search)(void *compiled, const char *text, size_t n,
+                                 unsigned long max_retries);
 };
 
 #endif

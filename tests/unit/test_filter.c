@@ -484,7 +484,7 @@ static void fails_on(const char *expression, const char *data, const char *messa
     auto_filter struct filter *filter = filter_of(expression);
     struct error err = ERROR_INIT;
 
-    assert_int_equal(match(filter, data, &err), FILTER_FAILED);
+    must(match(filter, data, &err) == FILTER_FAILED, "%.200s", expression);
     assert_int_equal(err.kind, PLSM_ERROR_USAGE);
     assert_string_equal(err.message, message);
     assert_int_equal(err.seq, 7);
@@ -554,6 +554,44 @@ static void products_of_lists__have_a_limit(void **state)
     buf_add_str(&data, "]}");
     fails_on(".data.a[] == .data.a[]", buf_str(&data),
              "the filter takes too many steps on a message");
+}
+
+/* One of these would take minutes, or an hour. */
+static void what_is_not_a_value__counts_too(void **state)
+{
+    static const char too_long[] = "the filter takes too many steps on a message";
+    auto_buf struct buf lists = BUF_INIT, names = BUF_INIT, keys = BUF_INIT, logic = BUF_INIT;
+
+    (void)state;
+    buf_add_str(&lists, "{\"texts\":[0");
+    for (int i = 0; i < 20000; i++)
+        buf_add_str(&lists, ",\"aaaaaaaaaaaaaaaaaac\"");
+    buf_add_str(&lists, "],\"some\":[0");
+    for (int i = 0; i < 20000; i++)
+        buf_add_str(&lists, ",1");
+    buf_add_str(&lists, "],\"word\":\"");
+    for (int i = 0; i < 100000; i++)
+        buf_add_str(&lists, "ab");
+    buf_add_str(&lists, "\"}");
+    fails_on("any(.data.texts[]?; strings | test(\"^(a+)+[bd]*$\"))", buf_str(&lists), too_long);
+    fails_on(".data | any((.texts | length) < .some[]?; . == null)", buf_str(&lists), too_long);
+    fails_on("(.data.word | length) == .data.some[]?", buf_str(&lists), too_long);
+    fails_on("(.data.word | contains(\"bac\")) == .data.some[]?", buf_str(&lists), too_long);
+
+    buf_add_str(&names, ".data.a0");
+    for (int i = 1; i < 4000; i++)
+        buf_printf(&names, " or .data.a%d", i);
+    buf_add_str(&keys, "{\"k\":0");
+    for (int i = 0; i < 80000; i++)
+        buf_printf(&keys, ",\"k%d\":0", i);
+    buf_add_str(&keys, "}");
+    fails_on(buf_str(&names), buf_str(&keys), too_long);
+
+    buf_add_str(&logic, "any(.data.some[]?; false");
+    for (int i = 0; i < 6000; i++)
+        buf_add_str(&logic, " or false");
+    buf_add_str(&logic, ")");
+    fails_on(buf_str(&logic), buf_str(&lists), too_long);
 }
 
 static void strangers__get_the_native_evaluator_alone(void **state)
@@ -749,6 +787,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(endless_work__is_ended),
         cmocka_unit_test(a_child_of_fork__can_use_filters),
         cmocka_unit_test(products_of_lists__have_a_limit),
+        cmocka_unit_test(what_is_not_a_value__counts_too),
         cmocka_unit_test(strangers__get_the_native_evaluator_alone),
         cmocka_unit_test(what_is_no_json__is_survived),
         cmocka_unit_test(whole_numbers__are_compared_exactly),
