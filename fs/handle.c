@@ -72,6 +72,14 @@ void handle_notify(struct mount *m, struct fuse_pollhandle *ph)
     fuse_pollhandle_destroy(ph);
 }
 
+void handle_refuse_read(fuse_req_t req, struct handle *h, const struct error *err)
+{
+    int status = status_errno(err, DOOR_READER);
+
+    notes_fail(h->m, &(struct failure){.node = h->node, .status = status, .err = err});
+    fuse_reply_err(req, status);
+}
+
 /* A read that is made by a worker. */
 struct slow_read {
     struct work work;
@@ -79,7 +87,29 @@ struct slow_read {
     fuse_req_t req;
     size_t size;
     off_t off;
+    handle_make *make;
 };
+
+static void read_slowly(struct work *work)
+{
+    struct slow_read *slow = (struct slow_read *)work;
+
+    slow->make(slow->req, slow->handle, slow->size, slow->off);
+    handle_unref(slow->handle);
+    free(slow);
+}
+
+void handle_read_later(fuse_req_t req, struct handle *h, size_t size, off_t off, handle_make *make)
+{
+    struct slow_read *slow = malloc(sizeof *slow);
+
+    if (slow == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    *slow = (struct slow_read){{.run = read_slowly}, handle_ref(h), req, size, off, make};
+    workers_submit(h->m->workers, &slow->work);
+}
 
 static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                                     enum view_patience patience)
@@ -87,7 +117,6 @@ static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t siz
     auto_buf struct buf out = BUF_INIT;
     struct error err = ERROR_INIT;
     struct bytes bytes;
-    int status;
     enum view_result result =
         snapshot_read(h->node->snapshot, (uint64_t)off, size, patience, &out, &bytes, &err);
 
@@ -96,9 +125,7 @@ static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t siz
         fuse_reply_buf(req, bytes.p, bytes.n);
         break;
     case VIEW_FAILED:
-        status = status_errno(&err, DOOR_READER);
-        notes_fail(h->m, &(struct failure){.node = h->node, .status = status, .err = &err});
-        fuse_reply_err(req, status);
+        handle_refuse_read(req, h, &err);
         break;
     case VIEW_LATER:
         break;
@@ -106,30 +133,17 @@ static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t siz
     return result;
 }
 
-static void read_slowly(struct work *work)
+static void read_thoroughly(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-    struct slow_read *slow = (struct slow_read *)work;
-
-    (void)answer_read(slow->req, slow->handle, slow->size, slow->off, VIEW_THOROUGH);
-    handle_unref(slow->handle);
-    free(slow);
+    (void)answer_read(req, h, size, off, VIEW_THOROUGH);
 }
 
 void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                const struct fuse_file_info *fi)
 {
-    struct slow_read *slow;
-
     (void)fi;
-    if (answer_read(req, h, size, off, VIEW_QUICK) != VIEW_LATER)
-        return;
-    slow = calloc(1, sizeof *slow);
-    if (slow == NULL) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    *slow = (struct slow_read){{.run = read_slowly}, handle_ref(h), req, size, off};
-    workers_submit(h->m->workers, &slow->work);
+    if (answer_read(req, h, size, off, VIEW_QUICK) == VIEW_LATER)
+        handle_read_later(req, h, size, off, read_thoroughly);
 }
 
 void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)

@@ -46,6 +46,13 @@ void handles_free(struct mount *m);
 /* Tells a poller that there is something, and lets go of it; NULL is nobody. */
 void handle_notify(struct mount *m, struct fuse_pollhandle *ph);
 
+/* Refuses a read, with an entry in `errors`. */
+void handle_refuse_read(fuse_req_t req, struct handle *h, const struct error *err);
+
+/* Leaves a read to a worker: there `make` answers it. */
+typedef void handle_make(fuse_req_t req, struct handle *h, size_t size, off_t off);
+void handle_read_later(fuse_req_t req, struct handle *h, size_t size, off_t off, handle_make *make);
+
 /* What a finite file does; also the reading side of `size`. */
 void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                const struct fuse_file_info *fi);

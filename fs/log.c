@@ -1,9 +1,6 @@
 #include "log.h"
 
 #include "handle.h"
-#include "notes.h"
-#include "status.h"
-#include "work.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
@@ -288,57 +285,34 @@ static void answer(fuse_req_t req, struct log *log, size_t size, off_t off)
 {
     auto_buf struct buf out = BUF_INIT;
     struct error err = ERROR_INIT;
-    int status;
 
-    if (make_bytes(log, (uint64_t)off, size < READ_MAX ? size : READ_MAX, &out, &err) == 0) {
+    if (make_bytes(log, (uint64_t)off, size < READ_MAX ? size : READ_MAX, &out, &err) == 0)
         fuse_reply_buf(req, out.p, out.n);
-        return;
-    }
-    status = status_errno(&err, DOOR_READER);
-    notes_fail(log->handle.m,
-               &(struct failure){.node = log->handle.node, .status = status, .err = &err});
-    fuse_reply_err(req, status);
+    else
+        handle_refuse_read(req, &log->handle, &err);
 }
 
-struct slow_read {
-    struct work work;
-    struct log *log;
-    fuse_req_t req;
-    size_t size;
-    off_t off;
-};
-
-static void read_slowly(struct work *work)
+static void read_in_turn(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-    struct slow_read *slow = (struct slow_read *)work;
+    struct log *log = (struct log *)h;
 
-    pthread_mutex_lock(&slow->log->lock);
-    answer(slow->req, slow->log, slow->size, slow->off);
-    pthread_mutex_unlock(&slow->log->lock);
-    handle_unref(&slow->log->handle);
-    free(slow);
+    pthread_mutex_lock(&log->lock);
+    answer(req, log, size, off);
+    pthread_mutex_unlock(&log->lock);
 }
 
 static void log_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                      const struct fuse_file_info *fi)
 {
     struct log *log = (struct log *)h;
-    struct slow_read *slow;
 
     (void)fi;
-    if (size <= QUICK_MAX && pthread_mutex_trylock(&log->lock) == 0) {
-        answer(req, log, size, off);
-        pthread_mutex_unlock(&log->lock);
+    if (size > QUICK_MAX || pthread_mutex_trylock(&log->lock) != 0) {
+        handle_read_later(req, h, size, off, read_in_turn);
         return;
     }
-    slow = malloc(sizeof *slow);
-    if (slow == NULL) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    handle_ref(h);
-    *slow = (struct slow_read){{.run = read_slowly}, log, req, size, off};
-    workers_submit(h->m->workers, &slow->work);
+    answer(req, log, size, off);
+    pthread_mutex_unlock(&log->lock);
 }
 
 static void log_destroy(struct handle *h)
