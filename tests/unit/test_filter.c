@@ -501,7 +501,7 @@ static void endless_work__is_ended(void **state)
 }
 
 /* Another thread is in the middle of compiling and matching whenever this one forks. */
-__attribute__((unused)) static void *compile_and_match(void *stop)
+static void *compile_and_match(void *stop)
 {
     while (!atomic_load((atomic_bool *)stop))
         says(".data.n + 1 == 6", "{\"n\":5}", FILTER_YES);
@@ -515,7 +515,7 @@ const char *__tsan_default_options(void)
     return "die_after_fork=0 report_thread_leaks=0";
 }
 
-__attribute__((unused)) static void a_child_of_fork__can_use_filters(void **state)
+static void a_child_of_fork__can_use_filters(void **state)
 {
     auto_filter struct filter *before = filter_of(".data.n + 1 == 6");
     static atomic_bool stop;
@@ -785,9 +785,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_would_end_or_hang_jq__does_not),
         cmocka_unit_test(a_slice_without_numbers__is_one_without_ends),
         cmocka_unit_test(endless_work__is_ended),
-#if !defined(__SANITIZE_THREAD__) /* whose allocator does not survive fork() beside other threads */
         cmocka_unit_test(a_child_of_fork__can_use_filters),
-#endif
         cmocka_unit_test(products_of_lists__have_a_limit),
         cmocka_unit_test(what_is_not_a_value__counts_too),
         cmocka_unit_test(strangers__get_the_native_evaluator_alone),
