@@ -15,7 +15,7 @@
 
 #define ROUND_MS 1000   /* between looks for idle names */
 #define BATCH 1024      /* names or attributes told of at once */
-#define TRIM_NODES 8192 /* so many fewer nodes are worth giving memory back */
+#define TRIM_NODES 2048 /* so many fewer nodes are worth giving memory back */
 
 struct watch {
     struct mount *mount;
@@ -23,6 +23,7 @@ struct watch {
     bool started;
     int inotify, stop;
     size_t most_nodes; /* that there were since memory was given back */
+    size_t last_nodes; /* in the round before */
 };
 
 struct watch *watch_new(struct mount *m)
@@ -126,14 +127,19 @@ static void forget_idle_names(struct mount *m)
     }
 }
 
-/* The allocator keeps what the nodes of forgotten names took, and they may have been a million. */
+/*
+ * The allocator keeps what the nodes of forgotten names took, and they may have been a million.  The
+ * kernel lets go of them over several rounds; what goes after the last trim would stay.
+ */
 static void give_back_memory(struct watch *watch)
 {
     size_t n = nodes_count(watch->mount->nodes);
+    bool falling = n < watch->last_nodes;
 
+    watch->last_nodes = n;
     if (n > watch->most_nodes)
         watch->most_nodes = n;
-    if (watch->most_nodes - n < TRIM_NODES)
+    if (falling || watch->most_nodes - n < TRIM_NODES)
         return;
     watch->most_nodes = n;
     (void)malloc_trim(0);
