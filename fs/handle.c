@@ -1,6 +1,7 @@
 /* Open files in general, and those with a fixed content. */
 #include "handle.h"
 
+#include "base/units.h"
 #include "notes.h"
 #include "status.h"
 #include "work.h"
@@ -177,7 +178,8 @@ int file_open(struct mount *m, struct node *node, enum view_patience patience, s
         *later = true;
         return 0;
     case VIEW_FAILED:
-        /* ESTALE makes the kernel look the name up once more, which finds the version of now. */
+        /* ESTALE makes the kernel look the name up once more, and once only: that version must last. */
+        atomic_store(&node->parent->overtaken_ns, clock_mono_ns());
         return status_errno(&err, DOOR_READER);
     case VIEW_OK:
         break;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define KEEP_TRIES 16  /* new looks at a view that is overwritten quickly */
+#define OVERTAKEN_NS (5 * NS_PER_S) /* that a directory is known for files that are gone before they are opened */
 #define NEGATIVE_S 1.0 /* seconds that a fixed name is known not to be there */
 
 /* A request that a worker is to answer. */
@@ -171,15 +172,25 @@ struct found {
     struct snapshot *snap;
 };
 
+/* Writers were quicker here a moment ago than anybody had reckoned. */
+static bool was_overtaken(const struct node *dir)
+{
+    uint64_t at_ns = atomic_load(&dir->overtaken_ns);
+
+    return at_ns != 0 && clock_mono_ns() - at_ns < OVERTAKEN_NS;
+}
+
 static enum view_result find_view(struct mount *m, struct node *dir, const char *name,
                                   const struct place *place, enum view_patience patience,
-                                  struct found *found, struct error *err)
+                                  unsigned overtaken, struct found *found, struct error *err)
 {
-    enum view_result result = view_range(m, dir->pool, place, patience, &found->range, err);
+    enum view_result result = view_range(m, dir->pool, place, patience, overtaken, &found->range, err);
 
     found->node = NULL;
     if (result != VIEW_OK)
         return result;
+    if (was_overtaken(dir))
+        found->range.lasts_ns = 0;
     found->node = nodes_reenter(m->nodes, dir, name,
                                 (struct node_version){found->range.first, found->range.last});
     if (found->node != NULL)
@@ -198,8 +209,8 @@ static enum view_result find_lasting_view(struct mount *m, struct node *dir, con
                                           const struct place *place, enum view_patience patience,
                                           struct found *found, struct error *err)
 {
-    for (int i = 0;; i++) {
-        enum view_result result = find_view(m, dir, name, place, patience, found, err);
+    for (unsigned i = 0;; i++) {
+        enum view_result result = find_view(m, dir, name, place, patience, i, found, err);
 
         if (result != VIEW_OK || found->node != NULL || !snapshot_is_brief(&found->range) ||
             snapshot_keep(found->snap, err) == 0 || i == KEEP_TRIES)

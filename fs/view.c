@@ -6,7 +6,8 @@
 
 #define EDGE_MAX                                                                                   \
     (1024 * 1024)    /* bytes behind the tail of a wrapped ring that finite views leave out ... */
-#define EDGE_PART 16 /* ... or this part of the ring, if that is less */
+#define EDGE_PART 16 /* ... or this part of the ring, if that is less; a part more each time it was not enough ... */
+#define EDGE_PARTS_MAX 12 /* ... up to so many */
 #define ACTIVE_NS NS_PER_S /* since the newest message: there is somebody who writes */
 #define TRIES 16           /* new beginnings when writers overtake us */
 
@@ -58,8 +59,8 @@ static int first_behind(struct mpool *pool, const struct pool_bounds *bounds, ui
  * The first message that a finite view may show.  In a ring that has wrapped the oldest ones are about to go; a view
  * that began with them would be overtaken between LOOKUP and READ.
  */
-static int first_safe(struct mpool *pool, const struct pool_bounds *bounds, uint64_t *ret,
-                      struct error *err)
+static int first_safe(struct mpool *pool, const struct pool_bounds *bounds, unsigned overtaken,
+                      uint64_t *ret, struct error *err)
 {
     uint64_t edge = pool->ring_size / EDGE_PART;
     int result = 0;
@@ -67,6 +68,10 @@ static int first_safe(struct mpool *pool, const struct pool_bounds *bounds, uint
     *ret = bounds->oldest;
     if (bounds->oldest <= 1 || pool_bounds_count(bounds) == 0)
         return 0;
+    if (overtaken > 0) {
+        edge *= overtaken < EDGE_PARTS_MAX ? overtaken + 1 : EDGE_PARTS_MAX;
+        return first_behind(pool, bounds, bounds->tail + edge, ret, err);
+    }
     if (edge > EDGE_MAX)
         edge = EDGE_MAX;
     pthread_mutex_lock(&pool->edge.lock);
@@ -86,13 +91,13 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 /* First and last as numbers alone; which of them match is not looked at. */
 static int select_numbers(struct mpool *pool, const struct place *place,
-                          const struct pool_bounds *bounds, uint64_t *first, uint64_t *last,
-                          struct error *err)
+                          const struct pool_bounds *bounds, unsigned overtaken, uint64_t *first,
+                          uint64_t *last, struct error *err)
 {
     struct cursor at;
     uint64_t low;
 
-    if (first_safe(pool, bounds, &low, err) < 0)
+    if (first_safe(pool, bounds, overtaken, &low, err) < 0)
         return -1;
     *last = bounds->newest;
     *first = low;
@@ -165,9 +170,10 @@ static void make_empty(const struct mpool *pool, struct range *ret)
 
 /* 1: overtaken, once more. */
 static int plain_range(struct mpool *pool, const struct place *place,
-                       const struct pool_bounds *bounds, struct range *ret, struct error *err)
+                       const struct pool_bounds *bounds, unsigned overtaken, struct range *ret,
+                       struct error *err)
 {
-    if (select_numbers(pool, place, bounds, &ret->first, &ret->last, err) < 0)
+    if (select_numbers(pool, place, bounds, overtaken, &ret->first, &ret->last, err) < 0)
         return -1;
     if (place->kind == PLACE_LAST && place->n <= bounds->newest)
         ret->first = larger(ret->first, bounds->newest - place->n + 1);
@@ -200,12 +206,12 @@ static int measure_matches(struct mpool *pool, const struct pool_bounds *bounds,
 }
 
 static int matching_range(struct mpool *pool, const struct place *place,
-                          const struct pool_bounds *bounds, struct matches *list, struct range *ret,
-                          struct error *err)
+                          const struct pool_bounds *bounds, unsigned overtaken,
+                          struct matches *list, struct range *ret, struct error *err)
 {
     uint64_t first, last;
 
-    if (select_numbers(pool, place, bounds, &first, &last, err) < 0)
+    if (select_numbers(pool, place, bounds, overtaken, &first, &last, err) < 0)
         return -1;
     /* Messages that came while the list was made are in it: show them, or the last N would be others. */
     if (last == bounds->newest)
@@ -291,8 +297,8 @@ static enum view_result single(struct mpool *pool, const struct place *place,
 }
 
 static enum view_result range_once(struct mount *m, struct mpool *pool, const struct place *place,
-                                   enum view_patience patience, struct range *ret, int *ret_once,
-                                   struct error *err)
+                                   enum view_patience patience, unsigned overtaken,
+                                   struct range *ret, int *ret_once, struct error *err)
 {
     struct pool_bounds bounds;
     struct matches *list;
@@ -306,25 +312,26 @@ static enum view_result range_once(struct mount *m, struct mpool *pool, const st
         return VIEW_OK;
     }
     if (lens_is_plain(place->lens)) {
-        *ret_once = plain_range(pool, place, &bounds, ret, err);
+        *ret_once = plain_range(pool, place, &bounds, overtaken, ret, err);
         return VIEW_OK;
     }
     result = view_matches(m, pool, place->lens, bounds.newest, patience, &list, err);
     if (result != VIEW_OK)
         return result;
-    *ret_once = matching_range(pool, place, &bounds, list, ret, err);
+    *ret_once = matching_range(pool, place, &bounds, overtaken, list, ret, err);
     view_matches_done(m, list);
     return VIEW_OK;
 }
 
 enum view_result view_range(struct mount *m, struct mpool *pool, const struct place *place,
-                            enum view_patience patience, struct range *ret, struct error *err)
+                            enum view_patience patience, unsigned overtaken, struct range *ret,
+                            struct error *err)
 {
     if (place->kind == PLACE_SEQ)
         return single(pool, place, patience, ret, err);
-    for (int i = 0; i < TRIES; i++) {
+    for (unsigned i = 0; i < TRIES; i++) {
         int once = -1;
-        enum view_result result = range_once(m, pool, place, patience, ret, &once, err);
+        enum view_result result = range_once(m, pool, place, patience, overtaken + i, ret, &once, err);
 
         if (result != VIEW_OK)
             return result;

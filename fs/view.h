@@ -25,9 +25,13 @@ struct range {
     uint64_t lasts_ns;    /* about how long until it is overwritten, if writers go on as they did */
 };
 
-/* A finite view.  NotFound for a single message (seq/N) that is not there or not selected. */
+/*
+ * A finite view.  NotFound for a single message (seq/N) that is not there or not selected.  `overtaken`: how often writers
+ * were quicker than the caller already; each time more of the oldest messages is left out.
+ */
 enum view_result view_range(struct mount *m, struct mpool *pool, const struct place *place,
-                            enum view_patience patience, struct range *ret, struct error *err);
+                            enum view_patience patience, unsigned overtaken, struct range *ret,
+                            struct error *err);
 
 /* Where a stream begins: the first message that may be delivered. */
 enum view_result view_start(struct mount *m, struct mpool *pool, const struct place *place,

@@ -185,7 +185,8 @@ class Many(mount.Case):
 
     def has_opened(self, process):
         try:
-            return any(os.readlink(file.path).startswith(self.mnt + "/") for file in os.scandir("/proc/%d/fd" % process.pid))
+            with os.scandir("/proc/%d/fd" % process.pid) as files:
+                return any(os.readlink(file.path).startswith(self.mnt + "/") for file in files)
         except OSError:
             return False  # it has just ended, or closed one
 
