@@ -1,5 +1,5 @@
 /*
- * A stream that is open for reading: what is common to all (stream.c), and what its source of lines has to do.
+ * A stream that is open for reading: what is common to all, and what its source of lines has to do.
  *
  * A source embeds a struct reader as its first field, fills in what it needs and calls reader_start().
  */

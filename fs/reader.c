@@ -1,12 +1,13 @@
 /*
- * Files that go on: reading, waiting, polling and seeking back, whatever their lines are (reader.h).
+ * Reading, waiting, polling and seeking back, whatever the lines are.
  *
  * A read gives as many whole messages as fit; when there is none it is
  * parked (waiters.h) and answered later, by whichever thread finds one.  f_pos counts the bytes delivered; the
  * last 16 KiB are kept, so that a program may seek back into what it has just read, as head and shells do.
  */
-#include "base/units.h"
 #include "reader.h"
+
+#include "base/units.h"
 #include "status.h"
 
 #include <errno.h>

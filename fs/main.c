@@ -50,7 +50,6 @@ static int report(struct error *err)
     return (int)err->kind;
 }
 
-/* A program that would find no device, source or place is told so in words, before libfuse tries. */
 /* Is `path` the directory `dir` or below it?  Both are as realpath() gives them. */
 static bool is_within(const char *path, const char *dir)
 {
@@ -59,6 +58,7 @@ static bool is_within(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0' || dir[n - 1] == '/');
 }
 
+/* Whoever names no source, place or device that is there is told so in words, before libfuse tries. */
 static int check(struct mount *m, struct error *err)
 {
     auto_free char *given = m->dir;
