@@ -171,14 +171,25 @@ int buf_add_json_string(struct buf *b, struct bytes text)
     return result;
 }
 
+/* Unicode's Bidi_Control: the text around one of these is shown in another order than it has. */
+static bool turns_around(int c)
+{
+    return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
 /* The character, or the byte that begins none, if it is not to reach a terminal; else -1. */
 static int steering(const unsigned char *p, size_t len)
 {
-    if (len == 0)
-        return p[0];
-    if (len == 2 && p[0] == 0xc2 && p[1] < 0xa0)
-        return p[1]; /* C1: some terminals read U+009B as ESC [ */
-    return p[0] < 0x20 || p[0] == 0x7f ? p[0] : -1;
+    int c = len == 2   ? (p[0] & 0x1f) << 6 | (p[1] & 0x3f)
+            : len == 3 ? (p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f)
+            : len == 4 ? 0x10000 /* nothing that high */
+                       : p[0];
+
+    /* C1: some terminals read U+009B as ESC [ */
+    if (len == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || turns_around(c))
+        return c;
+    return -1;
 }
 
 int buf_add_plain(struct buf *b, struct bytes text, enum plain_form form)
@@ -195,7 +206,8 @@ int buf_add_plain(struct buf *b, struct bytes text, enum plain_form form)
             if (c == '\n' || c == '\r' || c == '\t')
                 buf_add_str(b, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
             else
-                buf_printf(b, form == PLAIN_JSON ? "\\u%04x" : "\\x%02x", (unsigned)c);
+                buf_printf(b, form == PLAIN_JSON || c > 0xff ? "\\u%04x" : "\\x%02x",
+                           (unsigned)c);
             plain = at + n;
         }
         at += n;

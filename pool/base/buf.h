@@ -102,7 +102,8 @@ int buf_add_base64(struct buf *b, struct bytes bytes);
 
 /*
  * Adds the text for people at a terminal, which nothing in it may steer: control characters (C0, DEL, C1) are shown as
- * \n, \t, \x1b, or as \n, \t, \u001b, which inside of a JSON string says the same; what is not UTF-8 likewise.
+ * \n, \t, \x1b, or as \n, \t, \u001b, which inside of a JSON string says the same; what is not UTF-8 likewise.  So are
+ * those that change the direction of writing, as \u202e in both forms: text would look like another.
  */
 enum plain_form { PLAIN_TEXT, PLAIN_JSON };
 int buf_add_plain(struct buf *b, struct bytes text, enum plain_form form);

@@ -96,7 +96,8 @@ class Colour(harness.Case):
     # What comes from others cannot steer a terminal.
 
     def test_messages_of_others__are_shown_with_escapes(self):
-        evil, shown_as = "\x9b31mX\x7f\x80", r"\u009b31mX\u007f\u0080"
+        evil = "\x9b31mX\x7f\x80\u202egnp\u2066\u200f\u061c"
+        shown_as = r"\u009b31mX\u007f\u0080\u202egnp\u2066\u200f\u061c"
         rc, shown = self.terminal("--color", "never", "feed", "steered", "--create", json.dumps({"a" + evil: evil}, ensure_ascii=False),
                                   "--tag", evil)
         self.assertTrue(shown.endswith("  tags: " + shown_as + "\n"), shown)
@@ -107,15 +108,15 @@ class Colour(harness.Case):
             self.assertIn(evil, self.ok(*words).out)
 
     def test_names__are_shown_with_escapes(self):
-        name, shown_as = "a\x9b\x7f\n", r"a\x9b\x7f\n"
+        name, shown_as = "a\x9b\x7f\n\u202e", r"a\x9b\x7f\n\u202e"
         rc, shown = self.terminal("--color", "never", "pool", "info", name)
-        self.assertIn("`plasmite pool create $'a\\302\\233\\177\\012' --dir ", shown)
-        self.assertEqual(set(shown) & {"\x9b", "\x7f", "\x1b"}, set())
+        self.assertIn("`plasmite pool create $'a\\302\\233\\177\\012\\342\\200\\256' --dir ", shown)
+        self.assertEqual(set(shown) & {"\x9b", "\x7f", "\x1b", "\u202e"}, set())
         self.ok("pool", "create", name)
         for words in ["pool", "list"], ["pool", "info", name], ["doctor", "--all"], ["pool", "delete", name]:
             rc, shown = self.terminal("--color", "never", *words)
             self.assertIn(shown_as, shown, words)
-            self.assertEqual(set(shown) & {"\x9b", "\x7f", "\x1b"}, set(), words)
+            self.assertEqual(set(shown) & {"\x9b", "\x7f", "\x1b", "\u202e"}, set(), words)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,9 @@ static void plain__steers_no_terminal(void **state)
         {"\n\r\t\001", "\\n\\r\\t\\x01", "\\n\\r\\t\\u0001"},
         {"a\xc2\x9b" "3m\xc2\x80\xc2\x9f", "a\\x9b3m\\x80\\x9f", "a\\u009b3m\\u0080\\u009f"},
         {"\x9b" "3m\xff\xc3", "\\x9b3m\\xff\\xc3", "\\u009b3m\\u00ff\\u00c3"},
+        /* what turns the direction of writing, its neighbours, and a word in Hebrew */
+        {"\u202a\u202e\u2066\u2069\u200e\u200f\u061c", "\\u202a\\u202e\\u2066\\u2069\\u200e\\u200f\\u061c", NULL},
+        {"\u2029\u202f\u2065\u206a\u200d\u2010\u061b\u061d\u05d0\u05d1\U0001f600", "\u2029\u202f\u2065\u206a\u200d\u2010\u061b\u061d\u05d0\u05d1\U0001f600", NULL},
     };
 
     (void)state;
@@ -153,6 +156,7 @@ static void shell_word__is_one_word_for_a_shell(void **state)
         {"it's", "'it'\\''s'"},
         {"it's\033\\", "$'it\\'s\\033\\\\'"},
         {"\xc2\x9b\xff\x7f\n", "$'\\302\\233\\377\\177\\012'"},
+        {"a\u202e", "$'a\\342\\200\\256'"},
     };
 
     (void)state;
