@@ -142,7 +142,22 @@ static int change_log(fuse_req_t req, int to_set)
     return change_written(to_set);
 }
 
-static int change(fuse_req_t req, const struct node *node, const struct stat *attr, int to_set)
+/* Whoever copies a file sets mode and owner too: what they are already can be asked for. */
+static int without_what_is(fuse_req_t req, struct node *node, const struct stat *attr, int to_set)
+{
+    struct stat st;
+
+    attr_fill(mount_of(req), node, &st);
+    if (((attr->st_mode ^ st.st_mode) & 07777) == 0)
+        to_set &= ~FUSE_SET_ATTR_MODE;
+    if (attr->st_uid == st.st_uid)
+        to_set &= ~FUSE_SET_ATTR_UID;
+    if (attr->st_gid == st.st_gid)
+        to_set &= ~FUSE_SET_ATTR_GID;
+    return to_set;
+}
+
+static int change(fuse_req_t req, struct node *node, const struct stat *attr, int to_set)
 {
     const int times = FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME |
                       FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
@@ -152,7 +167,7 @@ static int change(fuse_req_t req, const struct node *node, const struct stat *at
     if (node->place.kind == PLACE_LOG)
         return change_log(req, to_set);
     if (path_is_written(&node->place))
-        return change_written(to_set);
+        return change_written(without_what_is(req, node, attr, to_set));
     return (to_set & FUSE_SET_ATTR_SIZE) != 0 ? EACCES : EPERM;
 }
 

@@ -249,6 +249,12 @@ class Listing(mount.Case):
         for name in ("a/tail", "a/append", "a/tag", "README"):
             self.assert_errno(errno.EPERM, os.chmod, self.path(name), 0o666)
             self.assert_errno(errno.EPERM, os.chown, self.path(name), 1, 1)
+        for name in ("a/append", "a/lines", "a/ctl"):  # as programs do that copy
+            status = os.stat(self.path(name))
+            os.chmod(self.path(name), status.st_mode & 0o7777)
+            os.chown(self.path(name), status.st_uid, status.st_gid)
+            self.assert_errno(errno.EPERM, os.chown, self.path(name), status.st_uid, 1)
+            self.assertEqual(os.stat(self.path(name)), status)
 
 
 if __name__ == "__main__":
