@@ -11,7 +11,7 @@ build_packages="gcc libc6-dev cmake ninja-build pkgconf libfuse3-dev fuse3 libjq
 # To build the tests, and the programs that the tests drive.
 test_packages="libcmocka-dev libjansson-dev spin mandoc procps python3 jq rsync moreutils busybox gawk mawk perl bash
     clang libclang-rt-14-dev dash sed grep tar findutils coreutils diffutils cpp util-linux zsh fish strace
-    less inotify-tools entr rsyslog systemd"
+    less inotify-tools entr rsyslog systemd ed curl socat nodejs"
 
 # Packages among "$@" that are not installed, on one line.
 missing_packages() {
