@@ -163,6 +163,7 @@ enum view_result instant_make(struct mount *m, const struct place *place, struct
     if (makers[place->kind](&making, err) < 0)
         return VIEW_FAILED;
     *ret_time = making.time_ns;
-    /* The one that may take long. */
-    return place->kind == PLACE_TAGS ? tags_list(pool, patience, out, err) : VIEW_OK;
+    if (place->kind != PLACE_TAGS)
+        return VIEW_OK;
+    return tags_list(pool->tags, pool->pool, m, patience, out, err); /* the one that may take long */
 }

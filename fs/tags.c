@@ -298,17 +298,16 @@ static int list(const struct tags *tags, struct buf *out)
     return result;
 }
 
-enum view_result tags_list(struct mpool *pool, enum view_patience patience, struct buf *out,
-                           struct error *err)
+enum view_result tags_list(struct tags *tags, struct pool *pool, const struct mount *m,
+                           enum view_patience patience, struct buf *out, struct error *err)
 {
-    struct tags *tags = pool->tags;
     enum view_result result;
 
     if (patience == VIEW_THOROUGH)
         pthread_mutex_lock(&tags->lock);
     else if (pthread_mutex_trylock(&tags->lock) != 0)
         return VIEW_LATER;
-    result = count(tags, pool->pool, patience, pool->mount, err);
+    result = count(tags, pool, patience, m, err);
     if (result == VIEW_OK && list(tags, out) < 0) {
         (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
         result = VIEW_FAILED;

@@ -1,14 +1,15 @@
 /*
  * How often each tag stands on the messages that a pool retains: the file `tags`.
  *
- * The counts are made on first need and kept with the pool: later looks read only what came since, and take away
+ * The counts are made on first need and kept with the pool (pools.h): later looks read only what came since, and take away
  * what was overwritten.  Any thread.
  */
 #ifndef FS_TAGS_H
 #define FS_TAGS_H
 
-#include "pools.h"
-#include "view.h"
+#include "mount.h"
+#include "patience.h"
+#include "pool/cursor.h"
 
 struct tags;
 
@@ -19,7 +20,7 @@ void tags_free(struct tags *tags);
  * Adds "count<TAB>tag" lines to *out, the most frequent first, equal ones in the order of their bytes.  A tag is written as below
  * `tag/`, so that every line can be used as a path.
  */
-enum view_result tags_list(struct mpool *pool, enum view_patience patience, struct buf *out,
-                           struct error *err);
+enum view_result tags_list(struct tags *tags, struct pool *pool, const struct mount *m,
+                           enum view_patience patience, struct buf *out, struct error *err);
 
 #endif

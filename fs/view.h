@@ -1,21 +1,16 @@
 /*
  * Which messages a view shows at this moment, how large they are as text, and where a stream begins.
  *
- * Most answers take microseconds.  Those for a lens with tags or `data` look at every message once (matches.h): with
- * VIEW_QUICK the call gives up with VIEW_LATER when that would hold up the loop, and is
- * to be made again by a worker with VIEW_THOROUGH.
+ * Most answers take microseconds.  Those for a lens with tags or `data` look at every message once (matches.h), which
+ * may take long (patience.h).
  */
 #ifndef FS_VIEW_H
 #define FS_VIEW_H
 
 #include "matches.h"
 #include "path.h"
+#include "patience.h"
 #include "pool/cursor.h"
-
-enum view_patience { VIEW_QUICK, VIEW_THOROUGH };
-enum view_result { VIEW_OK, VIEW_LATER, VIEW_FAILED };
-
-#define VIEW_QUICK_MESSAGES 4096 /* what the loop looks at in one go: well under a millisecond */
 
 struct range {
     uint64_t first, last; /* numbers of the first and last message shown; 1 and 0 when none is */
