@@ -7,6 +7,7 @@
  * a framing is used by one thread at a time, the loop or the worker that drains the queue.
  */
 #include "base/units.h"
+#include "failure.h"
 #include "framing.h"
 #include "handle.h"
 #include "notes.h"
@@ -351,7 +352,7 @@ static void note(const struct write_job *job)
     };
 
     if (job->good == 0 && job->err.kind != PLSM_ERROR_NONE)
-        notes_fail(job->writer->handle.m, &failure);
+        failure_note(job->writer->handle.m, &failure);
 }
 
 static void reply(const struct write_job *job)
@@ -552,7 +553,7 @@ static void writer_flush(fuse_req_t req, struct handle *h)
 
     if (unfinished) {
         (void)fail(&err, PLSM_ERROR_USAGE, "the file was closed in the middle of a JSON value");
-        notes_fail(h->m, &failure);
+        failure_note(h->m, &failure);
     }
     fuse_reply_err(req, unfinished ? EBADMSG : 0);
 }

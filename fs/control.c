@@ -7,6 +7,7 @@
  */
 #include "base/units.h"
 #include "dir.h"
+#include "failure.h"
 #include "handle.h"
 #include "notes.h"
 #include "status.h"
@@ -157,7 +158,7 @@ static void carry_out(struct work *work)
 
     if (status == 0 && for_lines(h, order->text, control_of(h)->run, &at, &err) < 0) {
         status = status_errno(&err, DOOR_WRITER);
-        notes_fail(h->m, &(struct failure){.node = h->node, .status = status, .err = &err});
+        failure_note(h->m, &(struct failure){.node = h->node, .status = status, .err = &err});
     }
     if (status != 0)
         fuse_reply_err(order->req, status);
@@ -183,7 +184,7 @@ static void control_write(fuse_req_t req, struct handle *h, const char *p, size_
     memcpy(order->text, p, n < TEXT_MAX ? n : TEXT_MAX);
     order->text[n < TEXT_MAX ? n : TEXT_MAX] = '\0';
     if (check(h, p, n, order->text, &at, &err) < 0) {
-        notes_fail(h->m,
+        failure_note(h->m,
                    &(struct failure){
                        .node = h->node, .status = EINVAL, .err = &err, .text = {p, n},
                                   .at = at

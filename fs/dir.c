@@ -2,10 +2,10 @@
 
 #include "attr.h"
 #include "base/units.h"
+#include "failure.h"
 #include "handle.h"
 #include "log.h"
 #include "lookup.h"
-#include "notes.h"
 #include "pool/store.h"
 #include "status.h"
 #include "work.h"
@@ -223,7 +223,7 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
         return;
     }
     if (check_new_name(name, &err) < 0) {
-        notes_fail(m, &(struct failure){parent, name, EINVAL, &err, .text = bytes_of(name)});
+        failure_note(m, &(struct failure){parent, name, EINVAL, &err, .text = bytes_of(name)});
         fuse_reply_err(req, EINVAL);
         return;
     }

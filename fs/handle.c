@@ -2,7 +2,7 @@
 #include "handle.h"
 
 #include "base/units.h"
-#include "notes.h"
+#include "failure.h"
 #include "status.h"
 #include "work.h"
 
@@ -77,7 +77,7 @@ void handle_refuse_read(fuse_req_t req, struct handle *h, const struct error *er
 {
     int status = status_errno(err, DOOR_READER);
 
-    notes_fail(h->m, &(struct failure){.node = h->node, .status = status, .err = err});
+    failure_note(h->m, &(struct failure){.node = h->node, .status = status, .err = err});
     fuse_reply_err(req, status);
 }
 

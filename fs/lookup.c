@@ -2,12 +2,12 @@
 
 #include "attr.h"
 #include "base/units.h"
+#include "failure.h"
 #include "handle.h"
 #include "hash.h"
 #include "instant.h"
 #include "kick.h"
 #include "log.h"
-#include "notes.h"
 #include "status.h"
 #include "work.h"
 
@@ -66,7 +66,7 @@ static void refuse(fuse_req_t req, struct mount *m, const struct node *dir, cons
                               .at = err->offset};
 
     if (status == EINVAL || status == EIO || status == EUCLEAN)
-        notes_fail(m, &failure);
+        failure_note(m, &failure);
     fuse_reply_err(req, status);
 }
 
@@ -236,7 +236,7 @@ static bool enter_view(fuse_req_t req, struct mount *m, struct node *dir, const 
     case VIEW_OK:
         break;
     }
-    notes_problem(m, dir, place->lens);
+    failure_note_lens(m, dir, place->lens);
     if (found.node == NULL) {
         enter(req, m, dir, name, (struct node_version){found.range.first, found.range.last}, place,
               dir->pool, found.snap);
@@ -457,7 +457,7 @@ static int open_node(fuse_req_t req, struct mount *m, struct node *node, int fla
     if (is_gap(node)) {
         (void)fail(&err, PLSM_ERROR_RETENTION_GAP,
                    "the messages from there on are not all retained");
-        notes_fail(m, &(struct failure){.node = node, .status = EPIPE, .err = &err});
+        failure_note(m, &(struct failure){.node = node, .status = EPIPE, .err = &err});
         return EPIPE;
     }
     if (!may_look(req, node->place.lens)) /* the kernel knew the name, from somebody else */

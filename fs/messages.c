@@ -5,7 +5,7 @@
  * overwritten before they could be read are passed over, or told of, below strict/.
  */
 #include "base/units.h"
-#include "notes.h"
+#include "failure.h"
 #include "reader.h"
 #include "status.h"
 
@@ -178,7 +178,7 @@ static enum filled messages_fill(struct reader *r, size_t max, enum view_patienc
     if (r->gap && r->ready.n == 0)
         result = tell_gap(s, err); /* what came before it was delivered */
     r->looked = s->at.pos;
-    notes_problem(r->handle.m, r->handle.node, lens_of(s));
+    failure_note_lens(r->handle.m, r->handle.node, lens_of(s));
     if (r->ready.n > 0)
         return FILL_READY; /* an error comes back with the next read */
     return result == CURSOR_FAILED ? FILL_FAILED : FILL_NOTHING;

@@ -2,16 +2,12 @@
 
 #include "base/units.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define POOL_FAILURES 32   /* remembered of a pool */
 #define MOUNT_FAILURES 64  /* ... and of all */
 #define IDLE_MAX 1024      /* pools that nobody uses now and of which something is remembered */
-#define PATH_MAX_SHOWN 512 /* bytes of a path in a failure */
-#define BEFORE_MAX 48      /* bytes shown in front of the place ... */
-#define BEHIND_MAX 32      /* ... and from there on */
 
 /* The last so many lines. */
 struct ring {
@@ -145,98 +141,6 @@ void notes_put(struct mount *m, struct notes *notes, bool pool_is_gone)
         destroy(dropped);
 }
 
-/* --- the text of a failure --- */
-
-static size_t characters(struct bytes text)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < text.n; i++)
-        n += ((unsigned char)text.p[i] & 0xc0) != 0x80;
-    return n;
-}
-
-static bool is_control(char c)
-{
-    return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-/* The part of the line around the place, on one line, and below it a caret that points there. */
-static int add_marked(struct buf *out, struct bytes text, size_t at)
-{
-    size_t from = at, to = at;
-
-    while (from > 0 && at - from < BEFORE_MAX && text.p[from - 1] != '\n')
-        from--;
-    while (to < text.n && to - at < BEHIND_MAX && text.p[to] != '\n')
-        to++;
-    if (buf_add(out, text.p + from, to - from) < 0)
-        return -1;
-    for (size_t i = out->n - (to - from); i < out->n; i++)
-        if (is_control(out->p[i]))
-            out->p[i] = ' ';
-    return buf_printf(out, "\n%*s^", (int)characters((struct bytes){text.p + from, at - from}), "");
-}
-
-static int add_path(struct buf *out, const struct failure *failure)
-{
-    if (node_add_path(failure->node, out) < 0)
-        return -1;
-    if (failure->name == NULL)
-        return 0;
-    if (out->n > 0 && buf_add_char(out, '/') < 0)
-        return -1;
-    return buf_add_str(out, failure->name);
-}
-
-static int add_text_field(struct buf *out, const char *key, struct bytes text)
-{
-    if (buf_printf(out, ",\"%s\":", key) < 0)
-        return -1;
-    return buf_add_json_string(out, text);
-}
-
-static int add_message(struct buf *out, const struct error *err)
-{
-    auto_buf struct buf text = BUF_INIT;
-
-    (void)buf_add_str(&text, err->message);
-    if (err->cause[0] != '\0')
-        (void)buf_printf(&text, ": %s", err->cause);
-    if (buf_failed(&text) || add_text_field(out, "message", buf_bytes(&text)) < 0)
-        return -1;
-    return err->hint[0] == '\0' ? 0 : add_text_field(out, "hint", bytes_of(err->hint));
-}
-
-static int add_place(struct buf *out, const struct failure *failure)
-{
-    auto_buf struct buf text = BUF_INIT;
-
-    if (failure->at >= failure->text.n)
-        return 0;
-    if (add_marked(&text, failure->text, failure->at) < 0)
-        return -1;
-    return add_text_field(out, "place", buf_bytes(&text));
-}
-
-static int make_line(const struct failure *failure, uint64_t time_ns, struct buf *out)
-{
-    auto_buf struct buf path = BUF_INIT;
-    char time[TIME_TEXT_LEN];
-
-    format_time(time_ns, time);
-    if (add_path(&path, failure) < 0)
-        return -1;
-    if (path.n > PATH_MAX_SHOWN)
-        path.n = PATH_MAX_SHOWN;
-    if (buf_printf(out, "{\"time\":\"%.*s\",\"path\":", TIME_TEXT_LEN, time) < 0 ||
-        buf_add_json_string(out, buf_bytes(&path)) < 0 ||
-        add_text_field(out, "errno", bytes_of(strerrorname_np(failure->status))) < 0 ||
-        add_message(out, failure->err) < 0 || add_place(out, failure) < 0)
-        return -1;
-    return buf_add_str(out, "}\n");
-}
-
 /* Takes the place of the oldest. */
 static void remember(struct ring *ring, struct bytes line, uint64_t time_ns)
 {
@@ -253,29 +157,15 @@ static void remember(struct ring *ring, struct bytes line, uint64_t time_ns)
     ring->time_ns = time_ns;
 }
 
-void notes_fail(struct mount *m, const struct failure *failure)
+void notes_add(struct mount *m, struct notes *notes, struct bytes line, uint64_t time_ns, bool rejected)
 {
-    struct notes *notes = failure->node->pool == NULL ? NULL : failure->node->pool->notes;
-    auto_buf struct buf line = BUF_INIT;
-    uint64_t now = clock_real_ns();
-
-    if (make_line(failure, now, &line) < 0)
-        return; /* the caller's errno has to do */
     pthread_mutex_lock(&m->notes->lock);
     if (notes != NULL) {
-        notes->rejected += failure->rejected;
-        remember(&notes->failures, buf_bytes(&line), now);
+        notes->rejected += rejected;
+        remember(&notes->failures, line, time_ns);
     }
-    remember(&m->notes->failures, buf_bytes(&line), now);
+    remember(&m->notes->failures, line, time_ns);
     pthread_mutex_unlock(&m->notes->lock);
-}
-
-void notes_problem(struct mount *m, const struct node *node, const struct lens *lens)
-{
-    struct error err = ERROR_INIT;
-
-    while (lens_is_slow(lens) && lens_problem(lens, &err))
-        notes_fail(m, &(struct failure){.node = node, .status = EINVAL, .err = &err});
 }
 
 int notes_failures(struct mount *m, struct notes *notes, struct buf *out, uint64_t *ret_time,

@@ -8,7 +8,8 @@
 #ifndef FS_NOTES_H
 #define FS_NOTES_H
 
-#include "node.h"
+#include "mount.h"
+#include "pool/error.h"
 
 struct notes;
 struct notes_table;
@@ -20,24 +21,11 @@ void notes_table_free(struct notes_table *table);
 struct notes *notes_get(struct mount *m, uint64_t identity);
 void notes_put(struct mount *m, struct notes *notes, bool pool_is_gone);
 
-struct failure {
-    const struct node *node; /* where */
-    const char *name;        /* the name below it that was asked for; NULL: the node itself */
-    int status;              /* errno */
-    const struct error *err; /* why */
-    bool rejected;           /* something that was to be appended: counted */
-    struct bytes text;       /* what was wrong, as far as known; with a name: the name */
-    size_t at;               /* the place in it */
-};
-
-/* Remembered for the pool that the node belongs to, if any, and for the mount. */
-void notes_fail(struct mount *m, const struct failure *failure);
-
-/* What an expression of the lens answered that is no answer, once. */
-void notes_problem(struct mount *m, const struct node *node, const struct lens *lens);
+/* A line that says what failed (failure.h): of a pool, or (NULL) outside pools; the mount remembers it in either case. */
+void notes_add(struct mount *m, struct notes *notes, struct bytes line, uint64_t time_ns, bool rejected);
 
 /*
- * One JSON line for each failure, the latest last, added to *out: of the pool, or of the mount (NULL).  *ret_time is that of
+ * The lines, the latest last, added to *out: of the pool, or of the mount (NULL).  *ret_time is that of
  * the last one, unchanged when there is none.
  */
 int notes_failures(struct mount *m, struct notes *notes, struct buf *out, uint64_t *ret_time,
