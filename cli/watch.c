@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "render.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -135,7 +136,7 @@ static int wait_for_more(struct watch *w)
     return (w->no_notify ? nap(w, until) : sleep_until_woken(w, until)) ? GO_ON : 0;
 }
 
-/* A finite read is over: fine, unless the pool went meanwhile, or something it was to print. */
+/* A finite read is over: fine, unless the pool went, or something that it was to print. */
 int watch_finish(struct watch *w)
 {
     struct error *err = &w->cli->error;
@@ -145,6 +146,10 @@ int watch_finish(struct watch *w)
         return 0;
     if (pool_check_alive(w->pool, err) < 0)
         return -1;
+    if (stream_damage(w->stream) != NULL) {
+        *err = *stream_damage(w->stream);
+        return -1;
+    }
     if (!stream_lost(w->stream))
         return 0;
     fail(err, PLSM_ERROR_RETENTION_GAP, "messages were lost before they could be printed");
@@ -239,13 +244,36 @@ int watch_run(struct watch *w)
     return code;
 }
 
+/* The last N messages begin behind damage: not with what the reader may expect. */
+static void tell_damage(struct watch *w)
+{
+    const struct error *damage = stream_damage(w->stream);
+    auto_buf struct buf details = BUF_INIT, message = BUF_INIT, text = BUF_INIT;
+
+    if (damage == NULL || w->quiet_drops)
+        return;
+    buf_printf(&details, "{\"seq\":%" PRIu64 ",\"offset\":%" PRIu64 ",\"pool_path\":", damage->seq,
+               damage->offset);
+    buf_add_json_string(&details, bytes_of(pool_path(w->pool)));
+    buf_add_char(&details, '}');
+    buf_printf(&message, "message %" PRIu64 " is damaged: the last ones begin behind it",
+               damage->seq);
+    buf_add_bytes(&text, buf_bytes(&message));
+    buf_printf(&text, " (pool: %s)", w->pool_ref);
+    if (buf_str(&message) != NULL && buf_str(&text) != NULL)
+        cli_notice(w->cli, "follow", "damage", w->pool_ref, message.p, text.p, buf_bytes(&details));
+}
+
 int watch_open(struct watch *w, const struct stream_options *start)
 {
     bool has_end = start->until_ns != 0 && start->until_ns != UINT64_MAX;
 
     w->form = cli_form(w->cli);
     w->is_finite = start->finite || has_end;
-    return stream_open(w->pool, start, &w->stream, &w->cli->error);
+    if (stream_open(w->pool, start, &w->stream, &w->cli->error) < 0)
+        return -1;
+    tell_damage(w);
+    return 0;
 }
 
 void watch_close(struct watch *w)

@@ -138,7 +138,11 @@ static int seek(struct pool *pool, enum index_key key, uint64_t target, uint64_t
 
 int cursor_at_seq(struct pool *pool, uint64_t seq, struct cursor *ret, struct error *err)
 {
-    return seek(pool, INDEX_SEQ, seq, 0, ret, err);
+    int result = seek(pool, INDEX_SEQ, seq, 0, ret, err);
+
+    if (result < 0)
+        ret->seq = seq;
+    return result;
 }
 
 int cursor_at_time(struct pool *pool, uint64_t time_ns, struct cursor *ret, struct error *err)
@@ -293,6 +297,33 @@ enum cursor_result cursor_next(struct pool *pool, struct cursor *cursor, struct 
             return result;
     }
     return CURSOR_END;
+}
+
+/* A header that is right is believed about its length, so that the whole search goes over the ring once. */
+bool cursor_step_over(struct pool *pool, struct cursor *cursor, struct buf *store)
+{
+    const struct ring *ring = &pool->ring;
+    uint64_t head = ring_head(ring), pos = cursor->pos, seq = cursor->seq;
+    struct message message;
+    struct frame frame;
+    bool is_header_right =
+        frame_read(ring, &pos, head, &frame) == FRAME_OK && frame.seq == cursor->seq;
+
+    for (;;) {
+        if (is_header_right)
+            pos = frame_end(pos, &frame) - LAYOUT_FRAME_ALIGN;
+        if (step_over_damage(ring, &pos, head, seq + 1, &frame) != FRAME_OK)
+            return false;
+        const struct cursor found = {.pos = pos, .seq = frame.seq};
+        struct cursor next = found;
+        if (cursor_next(pool, &next, store, &message, NULL) == CURSOR_MESSAGE &&
+            message.seq == found.seq) {
+            *cursor = found;
+            return true;
+        }
+        is_header_right = true;
+        seq = frame.seq;
+    }
 }
 
 /* The next call meets the gap first thing, so that its caller knows the first lost number. */

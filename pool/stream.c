@@ -14,6 +14,7 @@ struct stream {
     uint64_t lost_first, lost_next;
     bool lost;
     bool announce_gap; /* opened at a number that is no longer there */
+    struct error damage; /* that it began behind; kind NONE: none */
     struct buf store;
     struct buf *tags; /* encoded, n_tags of them */
     size_t n_tags;
@@ -49,15 +50,37 @@ static int copy_tags(struct stream *s, const struct stream_options *options, str
     return 0;
 }
 
-/* The last n matching messages: one pass over all, remembering the last n places. */
-static int seek_tail_matching(struct stream *s, uint64_t n, uint64_t newest, struct error *err)
+/* *at is at damage.  Moves it behind, and says so in s->damage, if something whole comes there. */
+static bool begin_behind(struct stream *s, struct cursor *at, uint64_t newest,
+                         const struct error *damage)
 {
-    struct cursor at, *places;
+    struct cursor behind = *at;
+
+    if (damage->kind != PLSM_ERROR_CORRUPT || !cursor_step_over(s->pool, &behind, &s->store) ||
+        behind.seq > newest)
+        return false;
+    s->damage = *damage;
+    fail_seq(&s->damage, at->seq);
+    *at = behind;
+    return true;
+}
+
+static int failed(struct error *err, const struct error *why)
+{
+    if (err != NULL)
+        *err = *why;
+    return -1;
+}
+
+/* The last n matching messages from `at` on: one pass, remembering the last n places. */
+static int seek_last(struct stream *s, struct cursor at, uint64_t n, uint64_t newest,
+                     struct error *err)
+{
+    struct cursor *places;
     struct message message;
+    struct error why = ERROR_INIT;
     uint64_t found = 0, room;
 
-    if (cursor_at_oldest(s->pool, &at, err) < 0)
-        return -1;
     room = at.seq > newest ? 1 : newest + 1 - at.seq;
     room = room < n ? room : n;
     places = calloc(room, sizeof *places);
@@ -65,18 +88,25 @@ static int seek_tail_matching(struct stream *s, uint64_t n, uint64_t newest, str
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     while (at.seq <= newest) {
         struct cursor before = at;
-        enum cursor_result result = cursor_next(s->pool, &at, &s->store, &message, err);
-        enum filter_result match = result == CURSOR_MESSAGE ? matches(s, &message, err) : FILTER_NO;
-        if (result == CURSOR_FAILED || match == FILTER_ODD || match == FILTER_FAILED) {
-            free(places);
-            return -1;
+        enum cursor_result result = cursor_next(s->pool, &at, &s->store, &message, &why);
+        enum filter_result match = result == CURSOR_MESSAGE ? matches(s, &message, &why) : FILTER_NO;
+        if (result == CURSOR_FAILED && begin_behind(s, &at, newest, &why)) {
+            found = 0;
+            continue;
         }
-        if (result == CURSOR_END)
-            break;
+        if ((result == CURSOR_FAILED && why.kind != PLSM_ERROR_CORRUPT) || match == FILTER_ODD ||
+            match == FILTER_FAILED) {
+            free(places);
+            return failed(err, &why);
+        }
+        if (result == CURSOR_END || result == CURSOR_FAILED)
+            break; /* damage with nothing behind it is met by who reads on */
         if (match == FILTER_YES)
             places[found++ % room] = before;
     }
     s->cursor = found == 0 ? at : places[found < room ? 0 : found % room];
+    if (found >= n)
+        s->damage.kind = PLSM_ERROR_NONE; /* it lies before all that was asked for */
     free(places);
     return 0;
 }
@@ -84,11 +114,20 @@ static int seek_tail_matching(struct stream *s, uint64_t n, uint64_t newest, str
 static int seek_tail(struct stream *s, uint64_t n, const struct pool_bounds *bounds,
                      struct error *err)
 {
+    struct cursor at = {0};
+    struct error why = ERROR_INIT;
+
     if (n == 0)
         return cursor_at_end(s->pool, &s->cursor, err);
-    if (s->n_tags > 0 || s->n_filters > 0)
-        return seek_tail_matching(s, n, bounds->newest, err);
-    return cursor_at_seq(s->pool, n > bounds->newest ? 0 : bounds->newest + 1 - n, &s->cursor, err);
+    if (s->n_tags > 0 || s->n_filters > 0) {
+        if (cursor_at_oldest(s->pool, &at, err) < 0)
+            return -1;
+    } else if (cursor_at_seq(s->pool, n > bounds->newest ? 0 : bounds->newest + 1 - n, &at, &why) <
+                   0 &&
+               !begin_behind(s, &at, bounds->newest, &why)) {
+        return failed(err, &why);
+    }
+    return seek_last(s, at, n, bounds->newest, err);
 }
 
 static int seek_from(struct stream *s, uint64_t seq, struct error *err)
@@ -296,4 +335,9 @@ uint64_t stream_pos(const struct stream *s)
 bool stream_lost(const struct stream *s)
 {
     return s->lost;
+}
+
+const struct error *stream_damage(const struct stream *s)
+{
+    return s->damage.kind == PLSM_ERROR_NONE ? NULL : &s->damage;
 }

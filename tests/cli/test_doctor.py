@@ -10,9 +10,6 @@ GOOD = " — 0 issues\n"
 
 
 class Doctor(harness.Case):
-    def file(self, name):
-        return os.path.join(self.pools, name + ".plasmite")
-
     def feed(self, name, n):
         self.ok("feed", name, "--create", stdin='{"x":1}\n' * n)
 
@@ -82,21 +79,6 @@ class Doctor(harness.Case):
             done = subprocess.run(["sh", "-c", command], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             printed.append([json.loads(line)["seq"] for line in done.stdout.splitlines()])
         return printed
-
-    def damaged(self, *numbers, at=2, n=6, options=()):
-        """A pool of n messages; of those with these numbers a byte is changed, `at` bytes behind the beginning of the data."""
-        name = "my chat"
-        if os.path.exists(self.file(name)):
-            os.unlink(self.file(name))
-        self.ok("pool", "create", name, *options)
-        self.ok("feed", name, stdin="".join('{"message":"number %d"}' % i for i in range(1, n + 1)))
-        with open(self.file(name), "r+b") as file:
-            content = file.read()
-            for i in numbers:
-                place = content.index(b'{"message":"number %d"}' % i) + at
-                file.seek(place)
-                file.write(bytes([content[place] ^ 0x55]))
-        return name
 
     def test_hint__saves_all_that_can_be_read(self):
         content, header = 2, -30

@@ -103,6 +103,26 @@ class Losses(harness.Case):
         self.assertEqual(duplex.wait(), 2)  # it was given nothing to send
         self.assertEqual(json.loads(duplex.out.rest().splitlines()[-1])["seq"], 300)
 
+    def test_a_tail__begins_behind_damage(self):
+        name, finite = self.damaged(3), ("--tail", "5", "--no-follow")
+        for words in finite, (*finite, "--where", "true"), ("--tail", "5", "--replay", "0"):
+            result = self.run_pls("follow", name, *words)
+            self.assertEqual((result.rc, [m["seq"] for m in result.json_lines()]), (7, [4, 5, 6]), words)
+            notice, error = [json.loads(line) for line in result.err.splitlines()]
+            self.assertEqual((notice["notice"]["kind"], notice["notice"]["cmd"], notice["notice"]["details"]["seq"]),
+                             ("damage", "follow", 3))
+            self.assertEqual(notice["notice"]["message"], "message 3 is damaged: the last ones begin behind it")
+            self.assertEqual((error["error"]["kind"], error["error"]["seq"]), ("Corrupt", 3))
+            self.assertEqual(error["error"]["offset"], notice["notice"]["details"]["offset"])
+        result = self.run_pls("follow", name, *finite, "--quiet-drops")
+        self.assertEqual((result.rc, len(result.err.splitlines())), (7, 1))
+        self.assertEqual(self.ok("follow", name, "--tail", "3", "--no-follow").err, "")  # all that was asked for is there
+        self.assertEqual(self.refused("Corrupt", "follow", name, "--no-follow")["seq"], 3)
+        follow = self.start_asleep("follow", name, "--tail", "5")
+        self.ok("feed", name, "{}")
+        self.assertEqual([follow.json_line()["seq"] for i in range(4)], [4, 5, 6, 7])
+        self.assertEqual(json.loads(follow.err.line())["notice"]["kind"], "damage")
+
     def test_quiet_drops(self):
         follow = self.start_unread("follow", "demo", "--quiet-drops", "--timeout", "200ms", ready="wait")
         self.fill()

@@ -8,9 +8,6 @@ import harness
 
 
 class Pool(harness.Case):
-    def file(self, name):
-        return os.path.join(self.pools, name + ".plasmite")
-
     def test_create__reports_the_pool(self):
         created = self.ok("pool", "create", "--json", "chat").json()["created"]
         self.assertEqual(created, [{

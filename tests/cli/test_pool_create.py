@@ -8,9 +8,6 @@ import harness
 
 
 class PoolCreate(harness.Case):
-    def file(self, name):
-        return os.path.join(self.pools, name + ".plasmite")
-
     def mode(self, path):
         return stat.S_IMODE(os.stat(path).st_mode)
 

@@ -278,6 +278,29 @@ class Case(unittest.TestCase):
         self.addCleanup(process.stop)
         return process
 
+    def file(self, name):
+        """Where a pool of this name is, or would be."""
+        return os.path.join(self.pools, name + ".plasmite")
+
+    def damaged(self, *numbers, at=2, n=6, options=()):
+        """A pool of n messages; of those with these numbers a byte is changed, `at` bytes behind the beginning of the data."""
+        name = "my chat"
+        if os.path.exists(self.file(name)):
+            os.unlink(self.file(name))
+        self.ok("pool", "create", name, *options)
+        self.ok("feed", name, stdin="".join('{"message":"number %d"}' % i for i in range(1, n + 1)))
+        self.damage(name, *numbers, at=at)
+        return name
+
+    def damage(self, name, *numbers, at=2):
+        """Changes a byte of these messages of a pool that damaged() has made."""
+        with open(self.file(name), "r+b") as file:
+            content = file.read()
+            for i in numbers:
+                place = content.index(b'{"message":"number %d"}' % i) + at
+                file.seek(place)
+                file.write(bytes([content[place] ^ 0x55]))
+
     def start_asleep(self, *args, **kwargs):
         """As start(), and waits until the program waits: a follower is at its place then."""
         process = self.start(*args, **kwargs)

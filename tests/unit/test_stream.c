@@ -289,6 +289,69 @@ static void a_tail__counts_what_carries_the_tag(void **state)
     gives(all, STREAM_DONE);
 }
 
+/* ---- damage among the last ones ---- */
+
+/* Flips a bit of message `seq`: `at` bytes behind the beginning of its frame. */
+static void damage(struct pool *pool, uint64_t seq, uint64_t at)
+{
+    struct cursor cursor;
+    struct error err = ERROR_INIT;
+
+    must(cursor_at_seq(pool, seq, &cursor, &err) == 0, "%s", err.message);
+    atomic_fetch_xor(pool->ring.words + (ring_off(&pool->ring, cursor.pos) + at) / 8, 4);
+}
+
+#define NONE 0
+
+/* A finite tail of n gives the messages first..last; `damaged` is what it began behind. */
+static void tail_gives(struct pool *pool, struct stream_options options, uint64_t n, uint64_t damaged,
+                       uint64_t first, uint64_t last)
+{
+    options.start = STREAM_TAIL;
+    options.tail = n;
+    options.finite = true;
+    auto_stream struct stream *stream = open_stream(pool, &options);
+    const struct error *err = stream_damage(stream);
+
+    assert_int_equal(err == NULL ? NONE : err->seq, damaged);
+    assert_true(err == NULL || (err->kind == PLSM_ERROR_CORRUPT && err->has_offset));
+    gives_messages(stream, first, last);
+    gives(stream, last == bounds_of(pool).newest ? STREAM_DONE : STREAM_FAILED);
+}
+
+/* Filtered by a tag that all carry, so that the way is another one. */
+static void a_tail__begins_behind_damage(void **state)
+{
+    static const uint64_t places[] = {8, FRAME_HEADER_BYTES + 8}; /* in the header; in the data */
+    struct bytes wanted = BYTES("all");
+    const struct stream_options ways[] = {{0}, {.tags = &wanted, .n_tags = 1}};
+    auto_buf struct buf tags = BUF_INIT;
+    uint32_t raw = 0;
+
+    (void)state;
+    must(tags_add(&tags, &raw, wanted, NULL) == 0, "no tag");
+    const struct payload payload = payload_make(buf_bytes(&tags), raw, BYTES("{\"some\":\"text\"}"));
+    for (size_t i = 0; i < 4; i++) {
+        const struct stream_options *way = &ways[i / 2];
+        auto_pool struct pool *pool = fresh("behind.plasmite", 1 << 20);
+
+        for (int k = 0; k < 100; k++)
+            must(pool_append(pool, &payload, 1, 0, NULL, NULL) == 0, "no append");
+        damage(pool, 50, places[i % 2]);
+        damage(pool, 90, places[i % 2]);
+        damage(pool, 91, places[i % 2]);
+        tail_gives(pool, *way, 9, NONE, 92, 100);   /* all that is asked for is whole */
+        /* it would begin with a damaged one; which matched nobody knows */
+        tail_gives(pool, *way, 10, way->n_tags == 0 ? 91 : 90, 92, 100);
+        tail_gives(pool, *way, 11, 90, 92, 100);
+        tail_gives(pool, *way, 20, 90, 92, 100);    /* damage on the way */
+        tail_gives(pool, *way, 1000, 90, 92, 100);  /* and more before that */
+        damage(pool, 100, places[i % 2]);           /* nothing whole is behind it: met at the end */
+        tail_gives(pool, *way, 5, NONE, way->n_tags == 0 ? 96 : 95, 99);
+        tail_gives(pool, *way, 20, 90, 92, 99);
+    }
+}
+
 /* ---- another program repairs the pool meanwhile ---- */
 
 /* Flips a bit of the oldest message. */
@@ -304,7 +367,7 @@ static void damage_commits(struct pool *pool)
         atomic_fetch_xor(&pool->ring.live->commits[i][COMMIT_CRC], 1);
 }
 
-static void follows_over_a_repair(const char *name, void (*damage)(struct pool *pool))
+static void follows_over_a_repair(const char *name, void (*hurt)(struct pool *pool))
 {
     auto_pool struct pool *pool = fresh(name, 65536);
     struct stream_options options = {.start = STREAM_ALL};
@@ -315,7 +378,7 @@ static void follows_over_a_repair(const char *name, void (*damage)(struct pool *
     auto_stream struct stream *on_the_way = open_stream(pool, &options);
     gives_messages(at_end, oldest, 2000);
     gives_messages(on_the_way, oldest, 1900);
-    damage(pool);
+    hurt(pool);
     auto_pool struct pool *other = pool_must_open(pool_path(pool), POOL_READ_WRITE);
     append_up_to(other, 2001);
     gives_message(at_end, 2001);
@@ -349,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_number_long_gone__begins_with_a_gap),
         cmocka_unit_test(an_end_in_time__is_not_reached_before_the_clock_was_set_back),
         cmocka_unit_test(a_tail__counts_what_carries_the_tag),
+        cmocka_unit_test(a_tail__begins_behind_damage),
         cmocka_unit_test(nothing_comes_twice__after_the_oldest_was_given_up),
         cmocka_unit_test(nothing_comes_twice__after_all_positions_changed),
     };

@@ -38,7 +38,8 @@ int cursor_at_end(struct pool *pool, struct cursor *ret, struct error *err);
 
 /*
  * At the message `seq`; at the oldest when it is no longer retained, at the end when it does not
- * exist yet (cursor->seq tells).
+ * exist yet (cursor->seq tells).  Corrupt when it is damaged: *ret is at the damage then, for
+ * cursor_step_over().
  */
 int cursor_at_seq(struct pool *pool, uint64_t seq, struct cursor *ret, struct error *err);
 
@@ -57,6 +58,12 @@ int cursor_at_rendered(struct pool *pool, uint64_t rendered, struct cursor *ret,
  */
 enum cursor_result cursor_next(struct pool *pool, struct cursor *cursor, struct buf *store,
                                struct message *ret, struct error *err);
+
+/*
+ * Where a call has failed with Corrupt: moves the cursor on to the next whole message.  False, and
+ * the cursor stays, when there is none up to the newest.  The content of *store is lost.
+ */
+bool cursor_step_over(struct pool *pool, struct cursor *cursor, struct buf *store);
 
 /*
  * What cursor_next() would look at, without its data: seq, time, tags_len, data_len.  For counting

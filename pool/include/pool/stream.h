@@ -22,7 +22,7 @@
 
 enum stream_start {
     STREAM_LIVE, /* behind the newest message */
-    STREAM_TAIL, /* the last n matching messages */
+    STREAM_TAIL, /* the last n matching messages; those behind the last damage among them */
     STREAM_SINCE,/* time >= since_ns */
     STREAM_FROM, /* seq >= from_seq; a number below the oldest begins with a gap */
     STREAM_ALL,  /* everything retained */
@@ -74,6 +74,12 @@ uint64_t stream_pos(const struct stream *stream);
 
 /* Did it lose a message that a finite stream had selected?  (Exit 9 of `follow --no-follow`.) */
 bool stream_lost(const struct stream *stream);
+
+/*
+ * The damage behind which a STREAM_TAIL began because something whole comes after it: Corrupt, with
+ * the number, path and offset of the first damaged message.  NULL: it met none.
+ */
+const struct error *stream_damage(const struct stream *stream);
 
 static inline void stream_cleanup(struct stream **stream)
 {
