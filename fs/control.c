@@ -6,7 +6,7 @@
  * pool, so whoever has a file of the old one open finds it gone.
  */
 #include "base/units.h"
-#include "dir.h"
+#include "deletion.h"
 #include "failure.h"
 #include "handle.h"
 #include "notes.h"
@@ -48,7 +48,7 @@ static int run_size(struct handle *h, const char *line, struct error *err)
 
 static int delete (struct handle *h, struct error *err)
 {
-    return dir_delete_now(h->m, h->node->pool, err);
+    return deletion_run(h->m, h->node->pool, err);
 }
 
 static int frame_json(struct handle *h, struct error *err)

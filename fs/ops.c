@@ -1,6 +1,7 @@
 #include "ops.h"
 
 #include "attr.h"
+#include "deletion.h"
 #include "dir.h"
 #include "handle.h"
 #include "kick.h"
@@ -212,7 +213,7 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node *dir = node_of(req, parent);
 
     if (dir != NULL)
-        dir_delete_pool(req, mount_of(req), dir, name);
+        deletion_begin(req, mount_of(req), dir, name);
 }
 
 /* Everything that would change the shape of the tree is EPERM; ENOSYS would read "Function not implemented". */
