@@ -1,15 +1,8 @@
-/*
- * `append` and `lines`: text in, messages out; receipts back where `append` is open for both.
- *
- * Each open file has its own framing, so that values and lines may span writes and never mix with those of another
- * writer.  What one write() completes goes to the engine as a batch.  The loop only tries the pool's lock; when that
- * is busy the request goes to the pool's queue, and so does every later one until the queue is empty: order is kept, and
- * a framing is used by one thread at a time, the loop or the worker that drains the queue.
- */
+#include "append.h"
+
 #include "base/units.h"
 #include "failure.h"
 #include "framing.h"
-#include "handle.h"
 #include "notes.h"
 #include "status.h"
 #include "waiters.h"
@@ -637,28 +630,29 @@ static enum framing_kind framing_of(const struct place *place)
     return place->lens->data ? FRAMING_DATA : FRAMING_JSON;
 }
 
-int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
-                uint32_t *open_flags)
+int append_open(struct opening *o)
 {
+    struct node *node = o->node;
     struct error err = ERROR_INIT;
     struct writer *w;
 
-    if ((flags & O_ACCMODE) != O_RDONLY && !node->pool->writable)
-        return m->read_only ? EROFS : EACCES;
+    if ((o->flags & O_ACCMODE) != O_RDONLY && !node->pool->writable)
+        return o->m->read_only ? EROFS : EACCES;
     w = calloc(1, sizeof *w);
     if (w == NULL)
         return ENOMEM;
-    handle_init(&w->handle, &writer_ops, m, node);
+    handle_init(&w->handle, &writer_ops, o->m, node);
     pthread_mutex_init(&w->lock, NULL);
     w->last = &w->first;
-    w->sync = (flags & (O_SYNC | O_DSYNC)) != 0;
-    w->readable = (flags & O_ACCMODE) == O_RDWR && node->place.kind == PLACE_APPEND;
+    w->sync = (o->flags & (O_SYNC | O_DSYNC)) != 0;
+    w->readable = (o->flags & O_ACCMODE) == O_RDWR && node->place.kind == PLACE_APPEND;
     if (framing_init(&w->framing, framing_of(&node->place), node->place.lens,
                      pool_message_max(node->pool->pool), &err) < 0) {
         handle_unref(&w->handle);
         return status_errno(&err, DOOR_WRITER);
     }
-    *open_flags = FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_PARALLEL_DIRECT_WRITES;
-    *ret = &w->handle;
+    o->open_flags =
+        FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_PARALLEL_DIRECT_WRITES;
+    o->handle = &w->handle;
     return 0;
 }

@@ -1,14 +1,9 @@
-/*
- * Files that are told what to do: `size`, where a number gives an empty pool another size, and `ctl`, which takes commands.
- *
- * Each write() is looked at as a whole before anything happens; every line of it is a command, and the newline of the last
- * may be missing.  It is carried out by a worker, since a large file takes its time.  A pool of another size is another
- * pool, so whoever has a file of the old one open finds it gone.
- */
+#include "control.h"
+
 #include "base/units.h"
 #include "deletion.h"
 #include "failure.h"
-#include "handle.h"
+#include "file.h"
 #include "notes.h"
 #include "status.h"
 #include "work.h"
@@ -209,17 +204,14 @@ static const struct handle_ops control_ops = {
     .destroy = control_destroy,
 };
 
-int control_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags)
+int control_open(struct opening *o)
 {
-    struct handle *h;
-
-    if (!node->pool->writable)
-        return m->read_only ? EROFS : EACCES;
-    h = calloc(1, sizeof *h);
-    if (h == NULL)
+    if (!o->node->pool->writable)
+        return o->m->read_only ? EROFS : EACCES;
+    o->handle = calloc(1, sizeof *o->handle);
+    if (o->handle == NULL)
         return ENOMEM;
-    handle_init(h, &control_ops, m, node);
-    *open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-    *ret = h;
+    handle_init(o->handle, &control_ops, o->m, o->node);
+    o->open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
     return 0;
 }

@@ -111,16 +111,16 @@ static void events_done(struct reader *r)
 
 static const struct source source = {events_fill, events_end, events_done};
 
-int events_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags)
+int events_open(struct opening *o)
 {
+    struct events *events = o->m->events;
     struct events_reader *s = calloc(1, sizeof *s);
 
     if (s == NULL)
         return ENOMEM;
-    s->events = m->events;
-    s->next = atomic_load(&m->events->source.news);
-    reader_start(&s->reader, &source, &m->events->source, m, node, open_flags);
+    s->events = events;
+    s->next = atomic_load(&events->source.news);
+    reader_start(&s->reader, &source, &events->source, o);
     s->reader.looked = s->next;
-    *ret = &s->reader.handle;
     return 0;
 }

@@ -9,7 +9,7 @@
 #ifndef FS_EVENTS_H
 #define FS_EVENTS_H
 
-#include "mount.h"
+#include "handle.h"
 
 struct events;
 
@@ -18,5 +18,8 @@ void events_free(struct events *events);
 
 /* `pool` may be NULL.  From the watching thread. */
 void events_add(struct events *events, const char *event, const char *pool);
+
+/* `live/events`: what happens from now on.  0, or an errno. */
+int events_open(struct opening *o);
 
 #endif

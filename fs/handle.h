@@ -36,6 +36,19 @@ static inline struct handle *handle_ref(struct handle *h)
     return h;
 }
 
+/* An OPEN, on its way to an open file. */
+struct opening {
+    fuse_req_t req;
+    struct mount *m;
+    struct node *node;
+    int flags; /* those of open(2) */
+    enum view_patience patience;
+    /* What came of it: */
+    struct handle *handle;
+    uint32_t open_flags; /* FOPEN_* */
+    bool later;          /* no handle yet: a worker has to do it */
+};
+
 /* Fills the common part and counts the open file. */
 void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m, struct node *node);
 void handle_unref(struct handle *h);
@@ -52,21 +65,5 @@ void handle_refuse_read(fuse_req_t req, struct handle *h, const struct error *er
 /* Leaves a read to a worker: there `make` answers it. */
 typedef void handle_make(fuse_req_t req, struct handle *h, size_t size, off_t off);
 void handle_read_later(fuse_req_t req, struct handle *h, size_t size, off_t off, handle_make *make);
-
-/* What a finite file does; also the reading side of `size`. */
-void file_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
-               const struct fuse_file_info *fi);
-void file_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph);
-
-/* One open file for each kind.  0 and *ret, or an errno.  `flags` are those of open(2), `open_flags` FOPEN_*. */
-int append_open(struct mount *m, struct node *node, int flags, struct handle **ret,
-                uint32_t *open_flags);
-int messages_open(struct mount *m, struct node *node, enum view_patience patience,
-                  struct handle **ret, uint32_t *open_flags, bool *later);
-int log_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
-int events_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
-int control_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags);
-int file_open(struct mount *m, struct node *node, enum view_patience patience, struct handle **ret,
-              uint32_t *open_flags, bool *later);
 
 #endif

@@ -1,6 +1,6 @@
 #include "log.h"
 
-#include "handle.h"
+#include "file.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
@@ -331,15 +331,15 @@ static const struct handle_ops log_ops = {
     .destroy = log_destroy,
 };
 
-int log_open(struct mount *m, struct node *node, struct handle **ret, uint32_t *open_flags)
+int log_open(struct opening *o)
 {
     struct log *log = calloc(1, sizeof *log);
 
     if (log == NULL)
         return ENOMEM;
-    handle_init(&log->handle, &log_ops, m, node);
+    handle_init(&log->handle, &log_ops, o->m, o->node);
     pthread_mutex_init(&log->lock, NULL);
-    *open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-    *ret = &log->handle;
+    o->open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+    o->handle = &log->handle;
     return 0;
 }

@@ -15,7 +15,7 @@
 #ifndef FS_LOG_H
 #define FS_LOG_H
 
-#include "node.h"
+#include "handle.h"
 
 #define LOG_HEADER 1024 /* bytes; log shippers tell files apart by that much of their beginning */
 
@@ -24,5 +24,8 @@ int log_place(struct mpool *pool, struct place *place, struct error *err);
 
 /* Size and time of the file that a node stands for. */
 void log_stat(struct node *node, uint64_t *ret_size, uint64_t *ret_time);
+
+/* For reading.  0, or an errno. */
+int log_open(struct opening *o);
 
 #endif

@@ -1,11 +1,10 @@
-/* LOOKUP and OPEN: from a name to a node, from a node to an open file.  What takes long is done by a worker. */
+/* LOOKUP: from a name to a node.  What takes long is done by a worker. */
 #ifndef FS_LOOKUP_H
 #define FS_LOOKUP_H
 
 #include "node.h"
 
 void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *name);
-void lookup_open(fuse_req_t req, struct mount *m, struct node *node, const struct fuse_file_info *fi);
 
 /* Answers with the entry, and takes the look-up back when the kernel does not want the answer any more. */
 void lookup_reply(fuse_req_t req, struct mount *m, struct node *node);

@@ -1,9 +1,5 @@
-/*
- * Streams of messages: follow, next, live/...
- *
- * Where a stream begins is fixed when it is opened, and where it ends below replay/ but not live/.  Messages that were
- * overwritten before they could be read are passed over, or told of, below strict/.
- */
+#include "messages.h"
+
 #include "base/units.h"
 #include "failure.h"
 #include "reader.h"
@@ -266,10 +262,10 @@ static void begin(struct messages *s, const struct place *place, const struct wi
     s->reader.gap = place->strict && has_number && window->at.seq > place->n;
 }
 
-int messages_open(struct mount *m, struct node *node, enum view_patience patience,
-                  struct handle **ret, uint32_t *open_flags, bool *later)
+int messages_open(struct opening *o)
 {
     struct error err = ERROR_INIT;
+    struct node *node = o->node;
     struct place place = node->place; /* times mean now, not when the name was looked up */
     struct window window = {0};
     struct messages *s;
@@ -277,9 +273,9 @@ int messages_open(struct mount *m, struct node *node, enum view_patience patienc
     if (place.kind == PLACE_SINCE && parse_time_range(bytes_of(node->name), clock_real_ns(),
                                                       &place.from_ns, &place.until_ns, NULL) < 0)
         return EINVAL;
-    switch (find_window(m, node, &place, patience, &window, &err)) {
+    switch (find_window(o->m, node, &place, o->patience, &window, &err)) {
     case VIEW_LATER:
-        *later = true;
+        o->later = true;
         return 0;
     case VIEW_FAILED: /* the pool is there, or the caller would have seen */
         return status_errno(&err, DOOR_PATH);
@@ -289,8 +285,7 @@ int messages_open(struct mount *m, struct node *node, enum view_patience patienc
     s = calloc(1, sizeof *s);
     if (s == NULL)
         return ENOMEM;
-    reader_start(&s->reader, &messages, node->pool, m, node, open_flags);
+    reader_start(&s->reader, &messages, node->pool, o);
     begin(s, &place, &window);
-    *ret = &s->reader.handle;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "kick.h"
 #include "lookup.h"
+#include "open.h"
 #include "ready.h"
 #include "waiters.h"
 
@@ -260,7 +261,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct node *node = node_of(req, ino);
 
     if (node != NULL)
-        lookup_open(req, mount_of(req), node, fi);
+        open_node(req, mount_of(req), node, fi->flags);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -390,14 +390,15 @@ static const struct handle_ops reader_ops = {
 };
 
 void reader_start(struct reader *r, const struct source *source, struct mpool *pool,
-                  struct mount *m, struct node *node, uint32_t *open_flags)
+                  struct opening *o)
 {
-    handle_init(&r->handle, &reader_ops, m, node);
+    handle_init(&r->handle, &reader_ops, o->m, o->node);
     pthread_mutex_init(&r->lock, NULL);
     r->source = source;
     r->pool = pool;
     r->poll_waiter.wake = wake_poll;
     r->scan.run = scan;
     /* Neither NONSEEKABLE nor STREAM: head and cp seek. */
-    *open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+    o->open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+    o->handle = &r->handle;
 }

@@ -58,8 +58,8 @@ struct reader {
     bool scanning;
 };
 
-/* Begins the life of a zeroed reader as an open file. */
+/* Begins the life of a zeroed reader as the open file that is asked for. */
 void reader_start(struct reader *r, const struct source *source, struct mpool *pool,
-                  struct mount *m, struct node *node, uint32_t *open_flags);
+                  struct opening *o);
 
 #endif

@@ -1,0 +1,182 @@
+/* OPEN: what is opened, by its kind and for reading or writing, and who does it.  Another kind is another row. */
+#include "open.h"
+
+#include "append.h"
+#include "control.h"
+#include "events.h"
+#include "failure.h"
+#include "file.h"
+#include "kick.h"
+#include "later.h"
+#include "log.h"
+#include "messages.h"
+#include "status.h"
+#include "trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+
+/* A finite file that should begin with a message that is lost, or about to be and therefore left out. */
+static bool is_gap(const struct node *node)
+{
+    const struct place *place = &node->place;
+    struct pool_bounds bounds;
+
+    if (!place->strict || place->kind != PLACE_FROM || node->snapshot == NULL)
+        return false;
+    if (lens_is_plain(place->lens) && node->version.a > place->n)
+        return true;
+    return pool_bounds(node->pool->pool, &bounds, NULL) == 0 && bounds.oldest > place->n;
+}
+
+static int tell_gap(const struct opening *o)
+{
+    struct error err = ERROR_INIT;
+
+    (void)fail(&err, PLSM_ERROR_RETENTION_GAP, "the messages from there on are not all retained");
+    failure_note(o->m, &(struct failure){.node = o->node, .status = EPIPE, .err = &err});
+    return EPIPE;
+}
+
+/* Something to look at: a file whose content was fixed at the look-up, or a stream of messages. */
+static int open_shown(struct opening *o)
+{
+    if (is_gap(o->node))
+        return tell_gap(o);
+    if (!trust_look(o->req, o->node->place.lens)) /* the kernel knew the name, from somebody else */
+        return EINVAL;
+    return o->node->snapshot != NULL ? file_open(o) : messages_open(o);
+}
+
+/* Appending is all that can be done to a log; the thread that kicks only seems to write. */
+static int open_log(struct opening *o)
+{
+    if ((o->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY || kick_asks(o->m->kick, o->req))
+        return log_open(o);
+    if ((o->flags & (O_ACCMODE | O_APPEND | O_TRUNC)) != (O_WRONLY | O_APPEND))
+        return EPERM;
+    return append_open(o);
+}
+
+/* Who opens it for reading alone, and who for anything else; NULL: it cannot be done. */
+static const struct {
+    int (*read)(struct opening *o);
+    int (*write)(struct opening *o);
+} openers[] = {
+    [PLACE_APPEND] = {append_open, append_open},
+    [PLACE_LINES] = {append_open, append_open},
+    [PLACE_LOG] = {open_log, open_log},
+    [PLACE_SIZE] = {open_shown, control_open},
+    [PLACE_CTL] = {open_shown, control_open},
+    [PLACE_EVENTS] = {events_open, NULL},
+    [PLACE_VERSION] = {open_shown, NULL},
+    [PLACE_STATS] = {open_shown, NULL},
+    [PLACE_ERRORS] = {open_shown, NULL},
+    [PLACE_README] = {open_shown, NULL},
+    [PLACE_INFO] = {open_shown, NULL},
+    [PLACE_TAGS] = {open_shown, NULL},
+    [PLACE_VALUE] = {open_shown, NULL},
+    [PLACE_LAST] = {open_shown, NULL},
+    [PLACE_SINCE] = {open_shown, NULL},
+    [PLACE_FROM] = {open_shown, NULL},
+    [PLACE_SEQ] = {open_shown, NULL},
+    [PLACE_NEXT] = {open_shown, NULL},
+};
+
+/* 0, or an errno. */
+static int check_pool(const struct node *node)
+{
+    struct error err = ERROR_INIT;
+
+    if (node->pool == NULL)
+        return 0;
+    if (node->pool->pool == NULL)
+        return ESTALE; /* closed for want of descriptors */
+    if (node->snapshot != NULL || pool_check_alive(node->pool->pool, &err) == 0)
+        return 0;
+    (void)mpool_alive(node->pool); /* marks it when it is gone */
+    return status_errno(&err, DOOR_WRITER);
+}
+
+static int open_kind(struct opening *o)
+{
+    enum place_kind kind = o->node->place.kind;
+    bool reads = (o->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY;
+    int (*open)(struct opening *o) = NULL;
+    int status = check_pool(o->node);
+
+    if (status != 0)
+        return status;
+    if (kind < sizeof openers / sizeof openers[0])
+        open = reads ? openers[kind].read : openers[kind].write;
+    return open == NULL ? EACCES : open(o);
+}
+
+/* --- the answer --- */
+
+/* 3.14's fuse_file_info lacks three of the flags, so the answer is made by hand. */
+static void reply_open(fuse_req_t req, struct handle *h, uint32_t open_flags)
+{
+    struct fuse_open_out out = {.fh = (uint64_t)(uintptr_t)h, .open_flags = open_flags};
+
+    if (fuse_reply_buf(req, (const char *)&out, sizeof out) != -ENOENT)
+        return;
+    if (h->ops->release != NULL)
+        h->ops->release(h);
+    handle_unref(h);
+}
+
+/* False when a worker has to do it. */
+static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int flags,
+                     enum view_patience patience)
+{
+    struct opening o = {.req = req, .m = m, .node = node, .flags = flags, .patience = patience};
+    int status = open_kind(&o);
+
+    if (o.later && patience == VIEW_QUICK)
+        return false;
+    if (o.later)
+        status = ECONNABORTED; /* the mount is ending */
+    if (status != 0)
+        fuse_reply_err(req, status);
+    else
+        reply_open(req, o.handle, o.open_flags);
+    return true;
+}
+
+struct later_open {
+    struct later later;
+    int flags;
+};
+
+static void open_slowly(struct work *work)
+{
+    struct later_open *open = (struct later_open *)work;
+    struct later *later = &open->later;
+
+    (void)try_open(later->req, later->m, later->node, open->flags, VIEW_THOROUGH);
+    later_done(later);
+    free(open);
+}
+
+void open_node(fuse_req_t req, struct mount *m, struct node *node, int flags)
+{
+    struct later_open *open;
+
+    if (atomic_load(&m->stopping)) {
+        fuse_reply_err(req, ECONNABORTED);
+        return;
+    }
+    if (try_open(req, m, node, flags, VIEW_QUICK))
+        return;
+    open = malloc(sizeof *open);
+    if (open == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    later_init(&open->later, req, m, node);
+    open->flags = flags;
+    later_submit(&open->later, open_slowly);
+}
