@@ -221,6 +221,15 @@ static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, s
     return CURSOR_END; /* writers are faster than we can look; the caller comes again */
 }
 
+static struct frame_view view_of(const struct frame *frame)
+{
+    return (struct frame_view){.seq = frame->seq,
+                               .time_ns = frame->time_ns,
+                               .rendered_before = frame->rendered_before,
+                               .tags_len = frame->tags_len,
+                               .data_len = frame->data_len};
+}
+
 enum cursor_result cursor_peek(struct pool *pool, struct cursor *cursor, struct frame_view *ret,
                                struct error *err)
 {
@@ -228,12 +237,36 @@ enum cursor_result cursor_peek(struct pool *pool, struct cursor *cursor, struct 
     enum cursor_result result = find_frame(pool, cursor, &frame, err);
 
     if (result == CURSOR_MESSAGE)
-        *ret = (struct frame_view){.seq = frame.seq,
-                                   .time_ns = frame.time_ns,
-                                   .rendered_before = frame.rendered_before,
-                                   .tags_len = frame.tags_len,
-                                   .data_len = frame.data_len};
+        *ret = view_of(&frame);
     return result;
+}
+
+enum cursor_result cursor_peek_tags(struct pool *pool, struct cursor *cursor, struct buf *store,
+                                    struct frame_view *ret_view, struct message *ret,
+                                    struct error *err)
+{
+    struct frame frame;
+
+    for (int i = 0; i < LAPPED_TRIES; i++) {
+        enum cursor_result result = find_frame(pool, cursor, &frame, err);
+        if (result != CURSOR_MESSAGE)
+            return result;
+        buf_clear(store);
+        if (buf_room(store, frame.tags_len + 1) < 0) {
+            fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+            return CURSOR_FAILED;
+        }
+        if (frame_read_tags(&pool->ring, cursor->pos, &frame, store->p) != FRAME_OK)
+            continue; /* find_frame() meets that, too */
+        store->n = frame.tags_len;
+        *ret_view = view_of(&frame);
+        *ret = (struct message){.seq = frame.seq,
+                                .time_ns = frame.time_ns,
+                                .rendered_before = frame.rendered_before,
+                                .tags = buf_bytes(store)};
+        return CURSOR_MESSAGE;
+    }
+    return CURSOR_END;
 }
 
 void cursor_skip(struct cursor *cursor, const struct frame_view *view)

@@ -82,6 +82,23 @@ void filter_free(struct filter *filter)
     free(filter);
 }
 
+bool filter_sees_envelope(const struct filter *filter)
+{
+    return filter->program.n_first > 0;
+}
+
+bool filter_rules_out(struct filter *filter, const struct message *message)
+{
+    return filter->evaluation != NULL && evaluation_rules_out(filter->evaluation, message);
+}
+
+enum filter_cost filter_cost(const struct filter *filter)
+{
+    if (filter->libjq != NULL)
+        return FILTER_COST_LIBJQ;
+    return filter->program.top->envelope ? FILTER_COST_ENVELOPE : FILTER_COST_PAYLOAD;
+}
+
 static enum filter_result fail_odd(const struct filter *filter, const struct message *message,
                                    struct buf *odd, struct error *err)
 {

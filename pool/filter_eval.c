@@ -470,6 +470,14 @@ static enum filter_result give_up(const struct work *work, const struct message 
     return FILTER_FAILED;
 }
 
+static void evaluation_begin(struct evaluation *e, const struct message *message)
+{
+    arena_reset(&e->work.arena);
+    e->work.steps = STEPS_MAX;
+    e->work.failed = WORK_FINE;
+    paths_begin(&e->paths, message);
+}
+
 enum filter_result evaluation_run(struct evaluation *e, const struct message *message,
                                   struct buf *odd, struct error *err)
 {
@@ -477,16 +485,45 @@ enum filter_result evaluation_run(struct evaluation *e, const struct message *me
     struct val nothing = val_null(); /* the top is a path */
     enum flow flow;
 
-    arena_reset(&e->work.arena);
-    e->work.steps = STEPS_MAX;
-    e->work.failed = WORK_FINE;
-    paths_begin(&e->paths, message);
+    evaluation_begin(e, message);
     flow = all(e, e->program->top, &nothing, &verdict.sink);
     if (e->work.failed != WORK_FINE)
         return give_up(&e->work, message, err);
     if (verdict.odd)
         return FILTER_ODD;
     return flow == FLOW_OK && verdict.yes ? FILTER_YES : FILTER_NO;
+}
+
+static enum flow note_true(struct evaluation *e, const struct sink *sink, const struct val *value)
+{
+    struct verdict *verdict = OUTER(verdict, sink, sink);
+
+    (void)e;
+    verdict->yes |= val_true(value);
+    return FLOW_OK;
+}
+
+bool evaluation_rules_out(struct evaluation *e, const struct message *message)
+{
+    const struct program *program = e->program;
+    auto_buf struct buf odd = BUF_INIT;
+    struct val nothing = val_null();
+
+    if (program->top->envelope)
+        return evaluation_run(e, message, &odd, NULL) == FILTER_NO;
+    if (program->n_first == 0)
+        return false;
+    evaluation_begin(e, message);
+    for (size_t i = 0; i < program->n_first; i++) {
+        struct verdict verdict = {.sink = {note_true}};
+        enum flow flow = all(e, program->first[i], &nothing, &verdict.sink);
+
+        if (e->work.failed != WORK_FINE)
+            return false;
+        if (flow != FLOW_OK || !verdict.yes)
+            return true;
+    }
+    return false;
 }
 
 struct evaluation *evaluation_new(const struct program *program)

@@ -21,4 +21,7 @@ void evaluation_free(struct evaluation *evaluation);
 enum filter_result evaluation_run(struct evaluation *evaluation, const struct message *message,
                                   struct buf *odd, struct error *err);
 
+/* True when the result is FILTER_NO whatever message->data is, which is not looked at. */
+bool evaluation_rules_out(struct evaluation *evaluation, const struct message *message);
+
 #endif

@@ -37,12 +37,16 @@ static bool mark(struct node *node, unsigned depth, unsigned *several)
  * `a and b` is true when both are, in whatever order they are asked, and what is not true does not
  * match, errors included.  So at the top those that need no payload come first.
  */
-static void order_conjunction(struct node *top)
+static void order_conjunction(struct program *program)
 {
+    struct node *top = program->top;
     size_t first = 0;
 
-    if (top->kind != NODE_AND)
+    if (top->kind != NODE_AND) {
+        program->first = &program->top;
+        program->n_first = top->envelope;
         return;
+    }
     for (size_t i = 0; i < top->n; i++) {
         struct node *each = top->list[i];
 
@@ -51,6 +55,8 @@ static void order_conjunction(struct node *top)
         memmove(&top->list[first + 1], &top->list[first], (i - first) * sizeof *top->list);
         top->list[first++] = each;
     }
+    program->first = top->list;
+    program->n_first = first;
 }
 
 static bool paths_begin(struct parse *p)
@@ -97,7 +103,7 @@ int program_parse(const struct words *words, struct program *ret, size_t *ret_at
         return -1;
     if (ret->top == NULL || kind_here(&p) != WORD_END || !mark(ret->top, 0, &several))
         return 0;
-    order_conjunction(ret->top);
+    order_conjunction(ret);
     return 1;
 }
 

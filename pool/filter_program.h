@@ -57,6 +57,12 @@ struct node {
 struct program {
     struct arena arena; /* nodes and texts */
     struct node *top;
+    /*
+     * Conditions on seq, time and tags alone, n_first of them: top itself, or the first operands of
+     * the `and` that it is
+     */
+    struct node **first;
+    size_t n_first;
     struct path *paths;
     size_t n_paths;
     struct regex *regexes; /* a list */

@@ -62,6 +62,13 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
     }
 }
 
+enum frame_result frame_read_tags(const struct ring *ring, uint64_t pos, const struct frame *frame,
+                                  char *to)
+{
+    ring_copy_out(ring, ring_off(ring, pos) + FRAME_HEADER_BYTES, to, frame->tags_len);
+    return ring_lapped(ring, pos) ? FRAME_LAPPED : FRAME_OK;
+}
+
 enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const struct frame *frame,
                                   char *to)
 {

@@ -35,6 +35,13 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
                              struct frame *ret);
 
 /*
+ * Copies the tags alone to `to` (tags_len bytes), which cannot be checked without the data.  FRAME_OK or
+ * FRAME_LAPPED.
+ */
+enum frame_result frame_read_tags(const struct ring *ring, uint64_t pos, const struct frame *frame,
+                                  char *to);
+
+/*
  * Copies tags and data to `to` (tags_len + data_len bytes) and checks them.  FRAME_OK, FRAME_LAPPED
  * or FRAME_BAD.
  */

@@ -18,24 +18,111 @@ struct stream {
     struct buf store;
     struct buf *tags; /* encoded, n_tags of them */
     size_t n_tags;
-    struct filter *const *filters; /* borrowed, n_filters of them */
+    struct filter **filters; /* n_filters of them, as they were given; then again, the cheap ones first */
     size_t n_filters;
+    bool prunes; /* some messages can be ruled out without their data */
 };
 
-/* FILTER_ODD and FILTER_FAILED fill *err. */
-static enum filter_result matches(const struct stream *s, const struct message *message,
-                                  struct error *err)
+/* ---- what is wanted ---- */
+
+static bool has_tags(const struct stream *s, struct bytes tags)
 {
     for (size_t i = 0; i < s->n_tags; i++)
-        if (!tags_have(message->tags, buf_bytes(&s->tags[i])))
-            return FILTER_NO;
-    for (size_t i = 0; i < s->n_filters; i++) {
-        enum filter_result result = filter_match(s->filters[i], message, err);
+        if (!tags_have(tags, buf_bytes(&s->tags[i])))
+            return false;
+    return true;
+}
+
+/* The first answer that is not yes.  FILTER_ODD and FILTER_FAILED fill *err. */
+static enum filter_result ask(struct filter *const *filters, size_t n,
+                              const struct message *message, struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        enum filter_result result = filter_match(filters[i], message, err);
 
         if (result != FILTER_YES)
             return result;
     }
     return FILTER_YES;
+}
+
+/*
+ * Whether an answer that is none counts is a matter of the order in which the filters were given:
+ * not behind one that says no.
+ */
+static enum filter_result matches(const struct stream *s, const struct message *message,
+                                  struct error *err)
+{
+    enum filter_result result;
+
+    if (!has_tags(s, message->tags))
+        return FILTER_NO;
+    result = ask(s->filters + s->n_filters, s->n_filters, message, err);
+    return result == FILTER_YES || result == FILTER_NO
+               ? result
+               : ask(s->filters, s->n_filters, message, err);
+}
+
+/* What a disk made of them is for cursor_next(), which notices. */
+static bool are_tags(struct bytes tags)
+{
+    struct bytes each;
+    size_t at = 0;
+
+    while (tags_next(tags, &at, &each))
+        if (each.n < 2 || each.p[0] != '"' || each.p[each.n - 1] != '"')
+            return false;
+    return true;
+}
+
+static bool is_ruled_out(const struct stream *s, const struct message *message)
+{
+    bool out = !has_tags(s, message->tags);
+
+    for (size_t i = 0; i < s->n_filters && !out; i++)
+        out = filter_sees_envelope(s->filters[i]) && filter_rules_out(s->filters[i], message);
+    return out && are_tags(message->tags);
+}
+
+/* As cursor_next(); *ret has no data when it is not wanted. */
+static enum cursor_result next(const struct stream *s, struct cursor *at, struct buf *store,
+                               struct message *ret, bool *ret_wanted, struct error *err)
+{
+    struct frame_view view;
+
+    *ret_wanted = true;
+    if (s->prunes) {
+        enum cursor_result result = cursor_peek_tags(s->pool, at, store, &view, ret, err);
+
+        if (result != CURSOR_MESSAGE)
+            return result;
+        if (is_ruled_out(s, ret)) {
+            *ret_wanted = false;
+            cursor_skip(at, &view);
+            return CURSOR_MESSAGE;
+        }
+    }
+    return cursor_next(s->pool, at, store, ret, err);
+}
+
+static int copy_filters(struct stream *s, const struct stream_options *options, struct error *err)
+{
+    const size_t n = options->n_filters;
+
+    s->filters = calloc(2 * n + 1, sizeof(struct filter *));
+    if (s->filters == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    s->prunes = s->n_tags > 0;
+    for (size_t i = 0; i < n; i++) {
+        s->filters[i] = options->filters[i];
+        s->prunes |= filter_sees_envelope(s->filters[i]);
+    }
+    s->n_filters = n;
+    for (unsigned cost = 0, k = 0; cost < FILTER_COSTS; cost++)
+        for (size_t i = 0; i < n; i++)
+            if (filter_cost(s->filters[i]) == cost)
+                s->filters[n + k++] = s->filters[i];
+    return 0;
 }
 
 static int copy_tags(struct stream *s, const struct stream_options *options, struct error *err)
@@ -49,6 +136,8 @@ static int copy_tags(struct stream *s, const struct stream_options *options, str
             return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return 0;
 }
+
+/* ---- where it begins ---- */
 
 /* *at is at damage.  Moves it behind, and says so in s->damage, if something whole comes there. */
 static bool begin_behind(struct stream *s, struct cursor *at, uint64_t newest,
@@ -88,8 +177,10 @@ static int seek_last(struct stream *s, struct cursor at, uint64_t n, uint64_t ne
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     while (at.seq <= newest) {
         struct cursor before = at;
-        enum cursor_result result = cursor_next(s->pool, &at, &s->store, &message, &why);
-        enum filter_result match = result == CURSOR_MESSAGE ? matches(s, &message, &why) : FILTER_NO;
+        bool wanted;
+        enum cursor_result result = next(s, &at, &s->store, &message, &wanted, &why);
+        enum filter_result match =
+            result == CURSOR_MESSAGE && wanted ? matches(s, &message, &why) : FILTER_NO;
         if (result == CURSOR_FAILED && begin_behind(s, &at, newest, &why)) {
             found = 0;
             continue;
@@ -179,9 +270,8 @@ int stream_open(struct pool *pool, const struct stream_options *options, struct 
     s->pool = pool;
     s->last_seq = UINT64_MAX;
     s->until_ns = options->until_ns == 0 ? UINT64_MAX : options->until_ns;
-    s->filters = options->filters;
-    s->n_filters = options->n_filters;
-    if (copy_tags(s, options, err) < 0 || seek_start(s, options, err) < 0)
+    if (copy_tags(s, options, err) < 0 || copy_filters(s, options, err) < 0 ||
+        seek_start(s, options, err) < 0)
         return -1;
     *ret = s;
     s = NULL; /* handed to the caller */
@@ -195,6 +285,7 @@ void stream_close(struct stream *s)
     for (size_t i = 0; i < s->n_tags; i++)
         buf_done(&s->tags[i]);
     free(s->tags);
+    free(s->filters);
     buf_done(&s->store);
     free(s);
 }
@@ -237,11 +328,12 @@ enum stream_result stream_next(struct stream *s, struct message *ret, struct err
     }
     while (s->cursor.seq <= s->last_seq) {
         uint64_t before = s->cursor.seq;
-        switch (cursor_next(s->pool, &s->cursor, &s->store, ret, err)) {
+        bool wanted;
+        switch (next(s, &s->cursor, &s->store, ret, &wanted, err)) {
         case CURSOR_MESSAGE:
             if (ret->time_ns >= s->until_ns && ret->seq >= s->time_floor)
                 return STREAM_DONE;
-            if (ret->time_ns >= s->until_ns || ret->seq < s->first_seq)
+            if (!wanted || ret->time_ns >= s->until_ns || ret->seq < s->first_seq)
                 break;
             switch (matches(s, ret, err)) {
             case FILTER_NO:

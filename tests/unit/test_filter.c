@@ -764,6 +764,96 @@ static void a_stream__ends_at_an_odd_output(void **state)
     assert_int_equal(stream_next(stream, &message, &err), STREAM_MESSAGE);
 }
 
+static struct stream *stream_of(struct pool *pool, struct filter *const *filters, size_t n)
+{
+    struct stream_options options = {
+        .start = STREAM_ALL, .finite = true, .filters = filters, .n_filters = n};
+    struct error err = ERROR_INIT;
+    struct stream *stream = NULL;
+
+    must(stream_open(pool, &options, &stream, &err) == 0, "%s", err.message);
+    return stream;
+}
+
+/* Whatever these two say of a message, and for which it was said. */
+static void both_give(struct pool *pool, const char *first, const char *second,
+                      const uint64_t *seqs, size_t n, uint64_t fails_at)
+{
+    auto_filter struct filter *a = filter_of(first), *b = filter_of(second);
+    auto_stream struct stream *stream = stream_of(pool, (struct filter *const[]){a, b}, 2);
+    struct error err = ERROR_INIT;
+    struct message message;
+
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(stream_next(stream, &message, &err), STREAM_MESSAGE);
+        assert_int_equal(message.seq, seqs[i]);
+    }
+    assert_int_equal(stream_next(stream, &message, &err),
+                     fails_at != 0 ? STREAM_FAILED : STREAM_DONE);
+    if (fails_at != 0)
+        assert_int_equal(err.seq, fails_at);
+}
+
+static void cheap_filters__are_asked_first(void **state)
+{
+    static const char hangs[] = "def f: if .data.n < 4 then f else true end; f";
+    auto_pool struct pool *pool = numbers(5);
+
+    (void)state;
+    both_give(pool, hangs, ".data.n >= 4", (const uint64_t[]){4, 5}, 2, 0);
+    both_give(pool, hangs, ".seq >= 4", (const uint64_t[]){4, 5}, 2, 0);
+    /* what one says that is no answer counts as it did before, but where a cheaper one says no */
+    both_give(pool, ".data.n + 1 == 0", ".data.n", NULL, 0, 0);
+    both_give(pool, ".data.n + 1", ".data.n == 5", NULL, 0, 5);
+    both_give(pool, ".data.n == 5", ".data.n", NULL, 0, 5);
+    both_give(pool, ".data.n", ".data.n != .data.n", NULL, 0, 1);
+}
+
+/* Flips a bit within the file where this text begins. */
+static void damage(const char *path, const char *text)
+{
+    auto_buf struct buf bytes = BUF_INIT;
+    char *at;
+
+    file_read(path, &bytes);
+    at = memmem(bytes.p, bytes.n, text, strlen(text));
+    must(at != NULL, "no %s", text);
+    at[1] ^= 1;
+    file_write(path, bytes.p, bytes.n);
+}
+
+static void what_the_envelope_rules_out__is_not_read(void **state)
+{
+    static const char *const expressions[] = {
+        ".seq == 9",
+        ".data.n == 9 and .seq > 7",
+        ".seq > 7 and .time > \"\" and (.data.n == 9)",
+        ".seq == 9 and .meta.tags == []",
+        "[1, 9][] == .seq and true and (.seq > 1)",
+        ".seq == (9, 10), false",
+    };
+    auto_pool struct pool *pool = numbers(20);
+
+    (void)state;
+    damage(pool_path(pool), "{\"n\":7}");
+    for (size_t i = 0; i < LEN(expressions); i++) {
+        auto_filter struct filter *filter = filter_of(expressions[i]);
+        auto_stream struct stream *stream = stream_of(pool, &filter, 1);
+
+        gives(stream, (const uint64_t[]){9, 10}, 1 + (i == 5), STREAM_DONE);
+    }
+    auto_filter struct filter *payload = filter_of(".data.n == 9 and .data.n > 0");
+    auto_stream struct stream *stream = stream_of(pool, &payload, 1);
+    gives(stream, NULL, 0, STREAM_FAILED);
+
+    struct bytes tag = BYTES("x");
+    struct stream_options options = {
+        .start = STREAM_TAIL, .tail = 1, .finite = true, .tags = &tag, .n_tags = 1};
+    auto_stream struct stream *tagged = NULL;
+    assert_int_equal(stream_open(pool, &options, &tagged, NULL), 0);
+    gives(tagged, NULL, 0, STREAM_DONE);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -794,6 +884,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_regex_that_is_none__does_not_compile),
         cmocka_unit_test(a_stream__counts_its_tail_in_matches),
         cmocka_unit_test(a_stream__ends_at_an_odd_output),
+        cmocka_unit_test(cheap_filters__are_asked_first),
+        cmocka_unit_test(what_the_envelope_rules_out__is_not_read),
     };
 
     if (argc == 3 && strcmp(argv[1], "compile") == 0)

@@ -75,7 +75,14 @@ struct frame_view {
 };
 enum cursor_result cursor_peek(struct pool *pool, struct cursor *cursor, struct frame_view *ret,
                                struct error *err);
-/* Steps over the message that cursor_peek() showed, without copying it. */
+/*
+ * The same, and the message but for its data: *ret is good for saying that it is not wanted.  Its
+ * tags are in *store as they stand in the file; cursor_next() alone notices what a disk did to them.
+ */
+enum cursor_result cursor_peek_tags(struct pool *pool, struct cursor *cursor, struct buf *store,
+                                    struct frame_view *ret_view, struct message *ret,
+                                    struct error *err);
+/* Steps over the message that cursor_peek() or cursor_peek_tags() showed, without copying it. */
 void cursor_skip(struct cursor *cursor, const struct frame_view *view);
 
 /*

@@ -71,6 +71,22 @@ enum filter_result {
 enum filter_result filter_match(struct filter *filter, const struct message *message,
                                 struct error *err);
 
+/*
+ * True when number, time and tags of the message say that it does not match, whatever its data is,
+ * which is not looked at and may be missing.  Only for filters for which filter_sees_envelope().
+ */
+bool filter_rules_out(struct filter *filter, const struct message *message);
+bool filter_sees_envelope(const struct filter *filter);
+
+/* What a message costs: of several filters the cheap ones are asked first. */
+enum filter_cost {
+    FILTER_COST_ENVELOPE, /* number, time and tags are all it looks at */
+    FILTER_COST_PAYLOAD,  /* a pass over the payload */
+    FILTER_COST_LIBJQ,
+    FILTER_COSTS,
+};
+enum filter_cost filter_cost(const struct filter *filter);
+
 static inline void filter_cleanup(struct filter **filter)
 {
     filter_free(*filter);

@@ -39,8 +39,9 @@ struct stream_options {
     const struct bytes *tags; /* plain text, n_tags of them, all must be there; copied */
     size_t n_tags;
     /*
-     * n_filters of them, all must match, asked in this order and after the tags; borrowed, they must
-     * outlive the stream and nobody else may use them meanwhile.  FILTER_ODD ends in STREAM_FAILED
+     * n_filters of them, all must match; borrowed, they must outlive the stream and nobody else may
+     * use them meanwhile.  FILTER_ODD and FILTER_FAILED of the first in this order that does not match
+     * end in STREAM_FAILED, unless a cheaper one (filter_cost()) or a tag says no
      */
     struct filter *const *filters;
     size_t n_filters;
@@ -48,7 +49,10 @@ struct stream_options {
 
 struct stream;
 
-/* The pool is borrowed and must outlive the stream. */
+/*
+ * The pool is borrowed and must outlive the stream.  Of messages that a tag, or conditions of filters
+ * on number, time and tags alone, rule out, the data is neither read nor checked.
+ */
 int stream_open(struct pool *pool, const struct stream_options *options, struct stream **ret,
                 struct error *err);
 void stream_close(struct stream *stream);
