@@ -81,6 +81,53 @@ static void add_rescue(struct cli *cli, const char *reference, const struct veri
                 "; a reader stops where it meets damage. Then delete the pool and recreate it.");
 }
 
+/* Good messages that are given up when the pool is opened for writing. */
+static uint64_t n_given_up(const struct verify_report *v)
+{
+    return v->is_mended && v->messages > v->n_mended ? v->messages - v->n_mended : 0;
+}
+
+/* The first good message behind those that are kept; 0: not known. */
+static uint64_t first_given_up(const struct verify_report *v)
+{
+    for (size_t i = 0; i < v->n_stretches && i < VERIFY_STRETCHES_MAX; i++)
+        if (v->stretches[i].last > v->mended_last)
+            return v->stretches[i].first > v->mended_last ? v->stretches[i].first
+                                                          : v->mended_last + 1;
+    return 0;
+}
+
+/* What would be lost, and how to have it first. */
+static void add_cost(struct cli *cli, const char *reference, const struct verify_report *v,
+                     struct buf *out)
+{
+    uint64_t n = n_given_up(v), first = first_given_up(v);
+    char words[64];
+
+    buf_printf(out,
+               "Opening the pool gives up %" PRIu64 " message%s that can still be read behind the "
+               "damage. To save %s first, take the permission to write from the file (chmod a-w) "
+               "and read it as a user other than root",
+               n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+    if (first > 0) {
+        snprintf(words, sizeof words, "follow --no-follow --from %" PRIu64, first);
+        buf_add_str(out, ": ");
+        add_command(cli, words, reference, out);
+    }
+    buf_add_str(out, ". ");
+}
+
+static void add_mending(struct cli *cli, const char *reference, const struct verify_report *v,
+                        struct buf *out)
+{
+    if (n_given_up(v) > 0)
+        add_cost(cli, reference, v, out);
+    buf_add_str(out, "Opening the pool mends what can be mended: ");
+    add_command(cli, "follow --no-follow", reference, out);
+    buf_add_str(out, " does, and prints what is left, up to any further damage. Then look "
+                     "again; if it cannot be opened, recreate it.");
+}
+
 /* What to do about it. */
 static void add_remedy(struct cli *cli, const char *reference, const struct verify_report *v,
                        struct buf *out)
@@ -93,10 +140,7 @@ static void add_remedy(struct cli *cli, const char *reference, const struct veri
         buf_add_str(out, "This is no pool, or the beginning of its file is damaged: nothing in it "
                          "can be read. If it was a pool, remove the file and recreate it.");
     } else if (v->is_mended) {
-        buf_add_str(out, "Opening the pool mends what can be mended: ");
-        add_command(cli, "follow --no-follow", reference, out);
-        buf_add_str(out, " does, and prints what is left, up to any further damage. Then look "
-                         "again; if it cannot be opened, recreate it.");
+        add_mending(cli, reference, v, out);
     } else if (v->n_stretches == 0) {
         buf_add_str(out, "No message can be read any more: delete the pool and recreate it.");
     } else {
@@ -165,15 +209,32 @@ static void add_label(const char *reference, struct buf *out)
         error_add_plain(label.p, out);
 }
 
+/* "5 are left when it is opened (seq 2..6), 3 are given up" */
+static void add_mended(const struct verify_report *v, struct buf *out)
+{
+    uint64_t n = n_given_up(v);
+
+    if (v->n_mended == 0)
+        buf_add_str(out, "none is left when it is opened");
+    else
+        buf_printf(out, "%" PRIu64 " %s left when it is opened (seq %" PRIu64 "..%" PRIu64 ")",
+                   v->n_mended, v->n_mended == 1 ? "is" : "are", v->mended_first, v->mended_last);
+    if (n > 0)
+        buf_printf(out, ", %" PRIu64 " %s given up", n, n == 1 ? "is" : "are");
+    buf_add_char(out, '\n');
+}
+
 /* "5 can be read (seq 1..2, 4..6)" */
 static void add_readable(const struct verify_report *v, struct buf *out)
 {
     size_t n = v->n_stretches < VERIFY_STRETCHES_MAX ? v->n_stretches : VERIFY_STRETCHES_MAX;
 
-    if (v->is_mended || n == 0) {
-        buf_add_str(out, v->is_mended      ? "not known before it is mended\n"
-                         : v->n_issues > 0 ? "none can be read\n"
-                                           : "empty\n");
+    if (v->is_mended) {
+        add_mended(v, out);
+        return;
+    }
+    if (n == 0) {
+        buf_add_str(out, v->n_issues > 0 ? "none can be read\n" : "empty\n");
         return;
     }
     buf_printf(out, "%" PRIu64 "%s (seq ", v->messages, v->n_issues > 0 ? " can be read" : "");

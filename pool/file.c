@@ -161,8 +161,9 @@ static void region_forget(struct file *file)
 
 static int map_it(struct file *file, struct error *err)
 {
-    int prot = PROT_READ | (file->writable ? PROT_WRITE : 0);
-    void *map = mmap(NULL, file->size, prot, MAP_SHARED, file->fd, 0);
+    int prot = PROT_READ | (file->writable || file->is_private ? PROT_WRITE : 0);
+    int sharing = file->is_private ? MAP_PRIVATE : MAP_SHARED;
+    void *map = mmap(NULL, file->size, prot, sharing, file->fd, 0);
 
     file_guard_sigbus();
     if (map == MAP_FAILED)
@@ -191,7 +192,7 @@ static int open_for(const char *path, enum file_access access, bool *ret_writabl
     int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     int fd = -1;
 
-    *ret_writable = access != FILE_READ_ONLY;
+    *ret_writable = access == FILE_READ_WRITE || access == FILE_READ_WRITE_IF_ALLOWED;
     if (*ret_writable) {
         fd = fds_above_standard(open(path, O_RDWR | flags));
         bool denied = fd < 0 && (errno == EACCES || errno == EPERM || errno == EROFS);
@@ -223,6 +224,7 @@ static int map_open(struct file *file, const char *path, struct error *err)
 int file_map(struct file *file, const char *path, enum file_access access, struct error *err)
 {
     *file = FILE_INIT;
+    file->is_private = access == FILE_PRIVATE;
     file->fd = open_for(path, access, &file->writable);
     return file->fd < 0 ? open_failed(err, path, errno) : map_open(file, path, err);
 }

@@ -21,13 +21,15 @@ struct file {
     uint8_t *map; /* NULL: not mapped */
     size_t size;  /* bytes mapped */
     bool writable;
+    bool is_private; /* what is written to the mapping stays in it */
     atomic_bool dead;      /* a part of it is missing; set by the signal handler */
     struct region *region; /* what the handler knows of the mapping */
 };
 
 #define FILE_INIT ((struct file){.fd = -1})
 
-enum file_access { FILE_READ_ONLY, FILE_READ_WRITE, FILE_READ_WRITE_IF_ALLOWED };
+/* FILE_PRIVATE: opened for reading; the mapping may be written to, which changes no file. */
+enum file_access { FILE_READ_ONLY, FILE_READ_WRITE, FILE_READ_WRITE_IF_ALLOWED, FILE_PRIVATE };
 
 /* NotFound, Permission, Corrupt (shorter than a header), Io.  Not a regular file: Io. */
 int file_map(struct file *file, const char *path, enum file_access access, struct error *err);

@@ -29,22 +29,26 @@ static bool oldest_is_readable(const struct ring *ring)
     return frame_read(ring, &pos, commit.head, &frame) != FRAME_BAD;
 }
 
-bool recover_needed(struct pool *pool)
+bool recover_same_boot(const struct header_live *live)
 {
-    struct header_live *live = pool->ring.live;
     uint64_t boot[2];
 
     header_boot_id(boot);
-    return (boot[0] == 0 && boot[1] == 0) || /* a system that does not say which boot this is */
-           atomic_load_explicit(&live->boot[0], memory_order_relaxed) != boot[0] ||
-           atomic_load_explicit(&live->boot[1], memory_order_relaxed) != boot[1] ||
-           !ring_commit_sound(&pool->ring) || !oldest_is_readable(&pool->ring);
+    return (boot[0] != 0 || boot[1] != 0) &&
+           atomic_load_explicit(&live->boot[0], memory_order_relaxed) == boot[0] &&
+           atomic_load_explicit(&live->boot[1], memory_order_relaxed) == boot[1];
 }
 
-static void set_boot(struct pool *pool, const uint64_t boot[2])
+bool recover_needed(struct pool *pool)
+{
+    return !recover_same_boot(pool->ring.live) || !ring_commit_sound(&pool->ring) ||
+           !oldest_is_readable(&pool->ring);
+}
+
+static void set_boot(struct ring *ring, const uint64_t boot[2])
 {
     for (int i = 0; i < 2; i++)
-        atomic_store(&pool->ring.live->boot[i], boot[i]);
+        atomic_store(&ring->live->boot[i], boot[i]);
 }
 
 /* The pool as recovery looks at it. */
@@ -54,6 +58,7 @@ struct recovery {
     struct ring anywhere;   /* and frames of any lap */
     struct header_live no_tail;
     struct buf scratch;
+    bool same_boot; /* no page can have been lost unwritten */
     /* bytes of bodies that may turn out damaged, before a hostile file is given up */
     uint64_t budget;
 };
@@ -171,7 +176,7 @@ static bool mend(struct recovery *r, struct commit *commit)
             good = walk.pos = commit->head; /* nothing readable is left but the numbers */
         if (good > tail)
             ring_move_tail(r->ring, good);
-        if (walk.pos < commit->head && walk.pos < flushed)
+        if (walk.pos < commit->head && (walk.pos < flushed || r->same_boot))
             return good > tail;
         if (walk.pos < commit->head) {
             cut(commit, &walk);
@@ -304,34 +309,36 @@ static int salvage(struct recovery *r, struct commit *commit, bool have_commit, 
     return result;
 }
 
-static int recover_locked(struct pool *pool, struct error *err)
+int recover_ring(struct ring *ring, struct error *err)
 {
-    struct recovery r = {.ring = &pool->ring,
-                         .everywhere = pool->ring,
-                         .budget = BUDGET_RINGS * pool->ring.bytes + FRAME_TAGS_LEN_MAX};
+    struct recovery r = {.ring = ring,
+                         .everywhere = *ring,
+                         .same_boot = recover_same_boot(ring->live),
+                         .budget = BUDGET_RINGS * ring->bytes + FRAME_TAGS_LEN_MAX};
     struct commit commit;
-    bool have_commit = newest_commit(&pool->ring, &commit), publish;
+    bool have_commit = newest_commit(ring, &commit), publish;
 
     r.everywhere.live = &r.no_tail;
     r.anywhere = r.everywhere;
     r.anywhere.any_lap = true;
-    set_boot(pool, (const uint64_t[2]){0, 0});
-    if (have_commit && place_is_possible(&pool->ring, ring_tail(&pool->ring), commit.head)) {
-        index_forget_beyond(&pool->ring, commit.head);
-        publish = mend(&r, &commit) || !ring_commit_sound(&pool->ring);
+    if (!r.same_boot)
+        set_boot(ring, (const uint64_t[2]){0, 0});
+    if (have_commit && place_is_possible(ring, ring_tail(ring), commit.head)) {
+        index_forget_beyond(ring, commit.head);
+        publish = mend(&r, &commit) || !ring_commit_sound(ring);
     } else {
         publish = salvage(&r, &commit, have_commit, err) == 0;
         if (!publish) {
             buf_done(&r.scratch);
-            return fail_path(err, pool->path);
+            return -1;
         }
     }
     buf_done(&r.scratch);
     if (publish) {
         /* positions may have changed: the next flush writes everything */
-        atomic_store(&pool->ring.live->flushed, 0);
-        atomic_store(&pool->ring.live->gen, commit.gen); /* it may be the damaged word */
-        ring_publish(&pool->ring, &commit);
+        atomic_store(&ring->live->flushed, 0);
+        atomic_store(&ring->live->gen, commit.gen); /* it may be the damaged word */
+        ring_publish(ring, &commit);
     }
     return 0;
 }
@@ -345,10 +352,12 @@ int recover_run(struct pool *pool, struct error *err)
         return -1;
     int result = 0;
     if (recover_needed(pool)) { /* nobody did it while we waited */
-        result = recover_locked(pool, err);
+        result = recover_ring(&pool->ring, err);
         header_boot_id(boot);
         if (result == 0)
-            set_boot(pool, boot);
+            set_boot(&pool->ring, boot);
+        else
+            (void)fail_path(err, pool->path);
     }
     lock_release(&pool->ring.live->lock);
     return result;

@@ -13,18 +13,20 @@
  *   2. All good: go on behind head for as long as good frames with the next numbers follow; they
  *      were written and only
  *      their commit was lost.
- *   3. Damage behind the last flush: what was appended from there on had not reached the disk.  The
- *      head goes back to it.
- *   4. Damage before the last flush is no matter of unwritten pages: it stays, so that nothing else
- *      is lost.  Readers get Corrupt there,
- *      writers step over it.
+ *   3. Damage behind the last flush, after a boot: what was appended from there on had not reached
+ *      the disk.  The head goes back to it.
+ *   4. Damage before the last flush, or in the boot in which the pool was last found sound, is no
+ *      matter of unwritten pages: it stays, so that nothing else is lost.  Readers get Corrupt
+ *      there, writers step over it.
  *   5. No commit, or a tail that cannot be: look at every place of the ring for good frames, and
  *      keep the longest unbroken run.
  *      It is given new positions, and the index is made anew.
  *
  * Numbers of messages that were on no disk are used again; nobody can have kept them but by copying
- * them in time. `boot` is cleared before the first change and set after the last one, so being
- * killed in it only means that the next opener does it again.
+ * them in time. After a boot `boot` is cleared before the first change and set after the last one,
+ * so being killed in it only means that the next opener does it again.  In the same boot it stays,
+ * since it tells step 4: there the damage itself leads the next opener here, until the last change
+ * is made.
  */
 #ifndef POOL_RECOVER_H
 #define POOL_RECOVER_H
@@ -36,5 +38,14 @@ bool recover_needed(struct pool *pool);
 
 /* Takes the lock.  Corrupt when nothing tells which numbers were used. */
 int recover_run(struct pool *pool, struct error *err);
+
+/*
+ * The same with a ring that nobody else has: a private mapping (file.h), to see what it would
+ * leave.
+ */
+int recover_ring(struct ring *ring, struct error *err);
+
+/* Was it last found sound in this boot?  False when the system does not say. */
+bool recover_same_boot(const struct header_live *live);
 
 #endif

@@ -7,6 +7,7 @@
 #include "frame.h"
 #include "header.h"
 #include "index.h"
+#include "recover.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,16 +112,12 @@ static void look_behind(struct check *c, uint64_t pos, uint64_t head, struct buf
     }
 }
 
-/* Will the next one to open it for writing run recovery?  That keeps less than what stands there; see recover.h. */
+/* Will the next one to open it for writing run recovery?  That may keep less than what stands there; see recover.h. */
 static bool is_mended_when_opened(const struct check *c, uint64_t tail, uint64_t head)
 {
-    const struct header_live *live = c->ring.live;
     struct frame oldest;
-    uint64_t boot[2];
 
-    header_boot_id(boot);
-    return atomic_load_explicit(&live->boot[0], memory_order_relaxed) != boot[0] ||
-           atomic_load_explicit(&live->boot[1], memory_order_relaxed) != boot[1] ||
+    return !recover_same_boot(c->ring.live) ||
            frame_read(&c->ring, &tail, head, &oldest) == FRAME_BAD;
 }
 
@@ -218,6 +215,28 @@ static void check_flush(struct check *c)
                   latched);
 }
 
+/* What opening makes of it, tried on a private mapping. */
+static void rehearse(const char *path, struct verify_report *ret)
+{
+    struct verify_report after = {0};
+    struct check c = {.report = &after};
+    struct file file;
+
+    if (file_map(&file, path, FILE_PRIVATE, NULL) < 0)
+        return;
+    if (header_check(file.map, file.size, &c.fixed, NULL) == 0) {
+        ring_init(&c.ring, file.map, &c.fixed);
+        uint64_t gen = atomic_load(&c.ring.live->gen);
+        ret->is_mended = recover_ring(&c.ring, NULL) == 0 && atomic_load(&c.ring.live->gen) != gen;
+        if (ret->is_mended)
+            check_frames(&c);
+        ret->n_mended = after.messages;
+        ret->mended_first = after.stretches[0].first;
+        ret->mended_last = c.last;
+    }
+    file_unmap(&file);
+}
+
 int verify_pool(const char *path, struct verify_report *ret, struct error *err)
 {
     struct file file;
@@ -243,6 +262,8 @@ int verify_pool(const char *path, struct verify_report *ret, struct error *err)
         if (ret->n_issues == 0)
             check_index(&c);
         check_flush(&c);
+        if (ret->is_mended)
+            rehearse(path, ret);
     }
     if (atomic_load(&file.dead))
         add_issue(ret, "corrupt", "the file was cut short while it was read");

@@ -97,9 +97,53 @@ class Doctor(harness.Case):
         name = self.damaged(1, at=-30)
         hint = self.advice(name)
         rc, shown = self.terminal("doctor", name)
-        self.assertIn("messages:  not known before it is mended\n", shown)
+        self.assertIn("messages:  5 are left when it is opened (seq 2..6)\n", shown)
         self.assertEqual(self.follow_advice(hint), [[2, 3, 4, 5, 6]])
         self.ok("doctor", name)
+
+    def another_boot(self, name):
+        """The system was started again since the pool was last opened."""
+        with open(self.file(name), "r+b") as file:
+            file.seek(552)  # boot: pool/layout.h
+            file.write(b"\1" * 16)
+
+    def test_hint__tells_before_what_opening_would_cost(self):
+        name = self.damaged(4)  # behind the last flush: pages may not have reached the disk
+        self.another_boot(name)
+        with open(self.file(name), "rb") as file:
+            before = file.read()
+        hint = self.advice(name)
+        rc, shown = self.terminal("doctor", name)
+        self.assertIn("messages:  3 are left when it is opened (seq 1..3), 2 are given up\n", shown)
+        self.assertTrue(hint.startswith("Opening the pool gives up 2 messages that can still be read behind the damage. "), hint)
+        with open(self.file(name), "rb") as file:
+            self.assertEqual(file.read(), before)
+        os.chmod(self.file(name), 0o444)
+        os.chmod(self.pools, 0o755)
+        words = hint.split("`")[1].split()
+        self.assertEqual(words[1:5], ["follow", "--no-follow", "--from", "5"])
+        saved = self.run_as_nobody(*words[1:5], name)
+        self.assertEqual([m["seq"] for m in saved.json_lines()], [5, 6])
+        os.chmod(self.file(name), 0o600)
+        self.assertEqual(self.follow_advice("`" + hint.split("`")[3] + "`"), [[1, 2, 3]])
+        self.ok("doctor", name)
+
+    def test_more_damage_in_the_boot_in_which_it_was_written__costs_nothing(self):
+        name = self.damaged(1, 4, at=-30)
+        rc, shown = self.terminal("doctor", name)
+        self.assertIn("messages:  4 are left when it is opened (seq 2..6)\n", shown)
+        self.assertTrue(self.advice(name).startswith("Opening the pool mends"))
+        self.assertEqual(self.follow_advice(self.advice(name)), [[2, 3]])
+        self.assertEqual(self.follow_advice(self.advice(name)), [[2, 3], [5, 6]])
+
+    def test_damage_that_had_been_flushed__stays_where_it_is(self):
+        name = self.damaged()
+        self.ok("feed", name, '{"message":"number 7"}', "--durability", "flush")
+        self.damage(name, 4)
+        self.another_boot(name)
+        hint = self.advice(name)
+        self.assertTrue(hint.startswith("Save what can be read with "), hint)
+        self.assertEqual(self.follow_advice(hint), [[1, 2, 3], [5, 6, 7]])
 
     def test_hint__where_nothing_can_be_read(self):
         name = self.damaged(1, 2, 3, 4, 5, 6)

@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import subprocess
 import unittest
 
@@ -301,18 +300,6 @@ class Pool(harness.Case):
         self.assertEqual(self.ok("pool", "list").json()["pools"][0]["mtime"], "1970-01-01T00:00:05.000000000Z")
 
     # Somebody who may not.
-
-    def run_as_nobody(self, *words):
-        """As run_pls(), but not as root, whom no permission stops."""
-        if not self.is_root():
-            return self.run_pls(*words)
-        program = self.path("program")
-        if not os.path.exists(program):
-            shutil.copy(harness.bin_path("plasmite"), program)
-            os.chmod(self.dir, 0o711)
-        done = subprocess.run([program, "--dir", self.pools, *words], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, user=65534, group=65534, extra_groups=[])
-        return harness.Result(done.returncode, done.stdout, done.stderr)
 
     def give_away(self, mode):
         if self.is_root():

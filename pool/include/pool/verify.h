@@ -33,7 +33,12 @@ struct verify_report {
     uint64_t messages;  /* good ones */
     uint64_t last_good; /* seq of the one before the first damage; 0: none */
     bool is_pool;       /* the header says where things are: it can be opened */
-    bool is_mended;     /* damaged, and opening it for writing mends it: what is left is known then */
+    /*
+     * Damaged, and opening it for writing changes that.  Then it holds n_mended messages that are
+     * good, the first and the last of these numbers; 0: none, or it cannot be opened.
+     */
+    bool is_mended;
+    uint64_t n_mended, mended_first, mended_last;
 };
 
 /*
