@@ -15,6 +15,7 @@
 struct nodes {
     struct mount *mount;
     pthread_mutex_t lock;
+    const struct node *root;
     struct node **by_id, **by_key;
     size_t n_buckets; /* a power of two */
     size_t n, n_arguments;
@@ -47,11 +48,17 @@ int node_add_path(const struct node *node, struct buf *out)
     return buf_add_str(out, node->name);
 }
 
+static bool is_root(const struct node *node)
+{
+    return node != NULL && node->id == FUSE_ROOT_ID;
+}
+
+/* In the root without the version, so that nodes_of_pool() finds all of a name in one place. */
 static uint64_t key_hash(const struct node *parent, const char *name, struct node_version version)
 {
-    uint64_t h = hash_u64(HASH_START, parent == NULL ? 0 : parent->id);
+    uint64_t h = hash_bytes(hash_u64(HASH_START, parent == NULL ? 0 : parent->id), bytes_of(name));
 
-    return hash_u64(hash_u64(hash_bytes(h, bytes_of(name)), version.a), version.b);
+    return is_root(parent) ? h : hash_u64(hash_u64(h, version.a), version.b);
 }
 
 static void insert(struct nodes *nodes, struct node *node)
@@ -155,6 +162,7 @@ struct nodes *nodes_new(struct mount *m)
     root->id = nodes->last_id = FUSE_ROOT_ID;
     root->ino = FUSE_ROOT_ID;
     root->refs = 1;
+    nodes->root = root;
     root->key_hash = key_hash(NULL, "", root->version);
     nodes->n = 1;
     insert(nodes, root);
@@ -348,20 +356,44 @@ size_t nodes_count(struct nodes *nodes)
     return n;
 }
 
+/* Under lock. */
+static bool is_known_pool(const struct node *node)
+{
+    return node->pool != NULL && is_root(node->parent) && !node->announced;
+}
+
 size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, size_t n)
 {
     size_t found = 0;
 
     pthread_mutex_lock(&nodes->lock);
-    for (size_t i = 0; i < nodes->n_buckets && found < n; i++)
-        for (struct node *node = nodes->by_id[i]; node != NULL && found < n; node = node->next_by_id) {
-            if (node->pool == NULL || node->parent == NULL || node->parent->id != FUSE_ROOT_ID ||
-                node->announced || strcmp(node->name, name) != 0)
-                continue;
-            node->refs++;
-            ret[found++] = node;
-        }
+    uint64_t hash = key_hash(nodes->root, name, (struct node_version){0});
+    struct node *node = nodes->by_key[hash & (nodes->n_buckets - 1)];
+    for (; node != NULL && found < n; node = node->next_by_key) {
+        if (!is_known_pool(node) || strcmp(node->name, name) != 0)
+            continue;
+        node->refs++;
+        ret[found++] = node;
+    }
     pthread_mutex_unlock(&nodes->lock);
+    return found;
+}
+
+struct node **nodes_pools(struct nodes *nodes, size_t *ret_n)
+{
+    struct node **found;
+    size_t n = 0;
+
+    pthread_mutex_lock(&nodes->lock);
+    found = malloc((nodes->n + 1) * sizeof(struct node *));
+    for (size_t i = 0; found != NULL && i < nodes->n_buckets; i++)
+        for (struct node *node = nodes->by_id[i]; node != NULL; node = node->next_by_id)
+            if (is_known_pool(node)) {
+                node->refs++;
+                found[n++] = node;
+            }
+    pthread_mutex_unlock(&nodes->lock);
+    *ret_n = n;
     return found;
 }
 

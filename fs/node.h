@@ -72,6 +72,9 @@ size_t nodes_count(struct nodes *nodes);
 /* The directories of pools of that name that the kernel knows and was not yet told are gone; with references. */
 size_t nodes_of_pool(struct nodes *nodes, const char *name, struct node **ret, size_t n);
 
+/* Those of all pools: an array to be freed, NULL when memory is gone. */
+struct node **nodes_pools(struct nodes *nodes, size_t *ret_n);
+
 /* Does the kernel know it? */
 bool node_is_known(struct nodes *nodes, const struct node *node);
 

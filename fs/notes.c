@@ -7,6 +7,7 @@
 
 #define POOL_FAILURES 32   /* remembered of a pool */
 #define MOUNT_FAILURES 64  /* ... and of all */
+#define N_BUCKETS 1024
 #define IDLE_MAX 1024      /* pools that nobody uses now and of which something is remembered */
 
 /* The last so many lines. */
@@ -28,7 +29,7 @@ struct notes {
 
 struct notes_table {
     pthread_mutex_t lock; /* for everything */
-    struct notes *first;
+    struct notes *buckets[N_BUCKETS]; /* by identity */
     unsigned idle;
     struct ring failures;
 };
@@ -61,22 +62,28 @@ void notes_table_free(struct notes_table *table)
 {
     if (table == NULL)
         return;
-    for (struct notes *notes = table->first, *next; notes != NULL; notes = next) {
-        next = notes->next;
-        destroy(notes);
-    }
+    for (size_t i = 0; i < N_BUCKETS; i++)
+        for (struct notes *notes = table->buckets[i], *next; notes != NULL; notes = next) {
+            next = notes->next;
+            destroy(notes);
+        }
     ring_done(&table->failures);
     pthread_mutex_destroy(&table->lock);
     free(table);
 }
 
+static struct notes **bucket_of(struct notes_table *table, uint64_t identity)
+{
+    return &table->buckets[identity % N_BUCKETS];
+}
+
 struct notes *notes_get(struct mount *m, uint64_t identity)
 {
     struct notes_table *table = m->notes;
-    struct notes *notes;
+    struct notes **first = bucket_of(table, identity), *notes;
 
     pthread_mutex_lock(&table->lock);
-    notes = table->first;
+    notes = *first;
     while (notes != NULL && notes->identity != identity)
         notes = notes->next;
     if (notes != NULL) {
@@ -84,8 +91,8 @@ struct notes *notes_get(struct mount *m, uint64_t identity)
     } else if ((notes = calloc(1, sizeof *notes)) != NULL) {
         notes->identity = identity;
         notes->failures.max = POOL_FAILURES;
-        notes->next = table->first;
-        table->first = notes;
+        notes->next = *first;
+        *first = notes;
     }
     if (notes != NULL)
         notes->refs++;
@@ -95,7 +102,7 @@ struct notes *notes_get(struct mount *m, uint64_t identity)
 
 static void take_out(struct notes_table *table, struct notes *notes)
 {
-    struct notes **at = &table->first;
+    struct notes **at = bucket_of(table, notes->identity);
 
     while (*at != notes)
         at = &(*at)->next;
@@ -107,9 +114,10 @@ static struct notes *longest_idle(const struct notes_table *table)
 {
     struct notes *found = NULL;
 
-    for (struct notes *notes = table->first; notes != NULL; notes = notes->next)
-        if (notes->refs == 0 && (found == NULL || notes->used_ns < found->used_ns))
-            found = notes;
+    for (size_t i = 0; i < N_BUCKETS; i++)
+        for (struct notes *notes = table->buckets[i]; notes != NULL; notes = notes->next)
+            if (notes->refs == 0 && (found == NULL || notes->used_ns < found->used_ns))
+                found = notes;
     return found;
 }
 

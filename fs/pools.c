@@ -12,10 +12,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define N_BUCKETS 256
+#define N_BUCKETS 1024
 #define RETIRED (1u << 30) /* in `uses`; there are never as many users */
 #define DESCRIPTORS                                                                                \
     4 /* that a pool may take: its file, its writer lock, one who has it open; and some for the rest */
+#define MAX_OPEN 1024     /* each is mapped besides, and the kernel's limit of mappings is not far above that of files */
 #define MAX_OPEN_LEAST 48 /* when nobody says how many files may be open */
 #define RETIRE_BATCH 16   /* pools closed at once when descriptors are short */
 
@@ -26,6 +27,7 @@ struct mpools {
     size_t
         max_open; /* beyond that many idle ones are closed: files are opened for other things, too */
     atomic_size_t n_open;
+    size_t hand;          /* the bucket that was looked through last for unused pools; under lock */
     uint64_t last_serial; /* of the loop alone */
 };
 
@@ -39,6 +41,8 @@ struct mpools *pools_new(struct mount *m)
     pools->mount = m;
     pools->max_open =
         getrlimit(RLIMIT_NOFILE, &limit) < 0 ? MAX_OPEN_LEAST : limit.rlim_cur / DESCRIPTORS;
+    if (pools->max_open > MAX_OPEN)
+        pools->max_open = MAX_OPEN;
     pthread_mutex_init(&pools->lock, NULL);
     return pools;
 }
@@ -150,19 +154,26 @@ void mpool_unuse(struct mpool *pool)
     atomic_fetch_sub(&pool->uses, 1);
 }
 
-static bool look_alive(struct mpool *pool)
+/* From now on its name finds it no more. */
+static void lose_name(struct mpool *pool, atomic_bool *why)
 {
     struct mpools *pools = pool->mount->pools;
+
+    pthread_mutex_lock(&pools->lock);
+    unlink_entry(pools, pool);
+    pthread_mutex_unlock(&pools->lock);
+    atomic_store(why, true);
+}
+
+static bool look_alive(struct mpool *pool)
+{
     struct error err = ERROR_INIT;
 
     if (atomic_load(&pool->gone))
         return false;
     if (pool_check_alive(pool->pool, &err) == 0 || err.kind != PLSM_ERROR_NOT_FOUND)
-        return true;
-    pthread_mutex_lock(&pools->lock);
-    unlink_entry(pools, pool);
-    pthread_mutex_unlock(&pools->lock);
-    atomic_store(&pool->gone, true);
+        return !atomic_load(&pool->moved);
+    lose_name(pool, &pool->gone);
     return false;
 }
 
@@ -174,10 +185,23 @@ bool mpool_alive(struct mpool *pool)
         return true; /* no pool at all */
     if (!mpool_use(pool))
         return false;
-    atomic_store(&pool->used_ns, clock_mono_ns());
+    atomic_store(&pool->recent, true);
     alive = look_alive(pool);
     mpool_unuse(pool);
     return alive;
+}
+
+bool mpool_in_place(struct mpool *pool)
+{
+    struct stat st;
+
+    if (!mpool_alive(pool))
+        return false;
+    if (stat(pool->path, &st) == 0 ? st.st_dev == pool->dev && st.st_ino == pool->ino
+                                   : errno != ENOENT && errno != ENOTDIR)
+        return true;
+    lose_name(pool, &pool->moved);
+    return false;
 }
 
 bool mpool_ready(struct mpool *pool, uint64_t pos)
@@ -213,6 +237,8 @@ static int describe(struct mpool *pool, struct error *err)
     pool->ring_size = info.ring_size;
     pool->file_size = info.file_size;
     memcpy(pool->uuid, info.uuid, sizeof pool->uuid);
+    pool->dev = st.st_dev;
+    pool->ino = st.st_ino;
     pool->edge.last_stat = st;
     pool->identity = hash_bytes(hash_u64(HASH_START, st.st_ino),
                                 (struct bytes){(const char *)info.uuid, sizeof info.uuid});
@@ -260,43 +286,55 @@ static bool is_idle(struct mpool *pool)
            atomic_load(&pool->uses) == 0;
 }
 
-static struct mpool *longest_idle(struct mpools *pools)
-{
-    struct mpool *found = NULL;
-
-    for (size_t i = 0; i < N_BUCKETS; i++)
-        for (struct mpool *pool = pools->buckets[i]; pool != NULL; pool = pool->next)
-            if (is_idle(pool) &&
-                (found == NULL || atomic_load(&pool->used_ns) < atomic_load(&found->used_ns)))
-                found = pool;
-    return found;
-}
-
-/* Closes the pool that was idle for longest; false when there is none.  By the loop: nobody else opens files of an idle pool. */
-static bool retire_one(struct mpools *pools)
+/* Retires it unless it is in use, or was since the last look. */
+static bool retire(struct mpool *pool)
 {
     unsigned nobody = 0;
-    struct mpool *pool;
 
-    pthread_mutex_lock(&pools->lock);
-    pool = longest_idle(pools);
-    if (pool != NULL && !atomic_compare_exchange_strong(&pool->uses, &nobody, RETIRED))
-        pool = NULL;
-    if (pool != NULL) {
-        unlink_entry(pools, pool);
-        atomic_store(&pool->gone, true);
-    }
-    pthread_mutex_unlock(&pools->lock);
-    if (pool == NULL)
+    if (!is_idle(pool) || atomic_exchange(&pool->recent, false) ||
+        !atomic_compare_exchange_strong(&pool->uses, &nobody, RETIRED))
         return false;
-    close_pool(pool);
+    atomic_store(&pool->gone, true);
     return true;
 }
 
+/*
+ * Takes up to n pools out of the table, with a reference each, in the manner of a clock: its hand goes on from where it was, and
+ * passes by what was used since it was there last, once.
+ */
+static size_t take_unused(struct mpools *pools, struct mpool **ret, size_t n)
+{
+    size_t found = 0;
+
+    pthread_mutex_lock(&pools->lock);
+    for (size_t i = 0; i < 2 * N_BUCKETS && found < n; i++) {
+        struct mpool **at, *pool;
+
+        pools->hand = (pools->hand + 1) % N_BUCKETS;
+        for (at = &pools->buckets[pools->hand]; found < n && (pool = *at) != NULL;) {
+            if (!retire(pool)) {
+                at = &pool->next;
+                continue;
+            }
+            *at = pool->next;
+            pool->refs++;
+            ret[found++] = pool;
+        }
+    }
+    pthread_mutex_unlock(&pools->lock);
+    return found;
+}
+
+/* Closes pools that nobody uses.  By the loop: nobody else opens files of an idle pool. */
 static void retire_some(struct mpools *pools)
 {
-    for (unsigned n = 0; n < RETIRE_BATCH && retire_one(pools); n++)
-        continue;
+    struct mpool *unused[RETIRE_BATCH];
+    size_t n = take_unused(pools, unused, RETIRE_BATCH);
+
+    for (size_t i = 0; i < n; i++) {
+        close_pool(unused[i]);
+        mpool_unref(unused[i]);
+    }
 }
 
 /* Only the loop opens pools, so no second entry of the name can appear between the look and the opening. */
@@ -304,7 +342,7 @@ int pools_get(struct mpools *pools, const char *name, struct mpool **ret, struct
 {
     struct mpool *pool = find(pools, name);
 
-    if (pool != NULL && mpool_alive(pool)) {
+    if (pool != NULL && mpool_in_place(pool)) {
         *ret = pool;
         return 0;
     }
@@ -314,6 +352,7 @@ int pools_get(struct mpools *pools, const char *name, struct mpool **ret, struct
     if (make(pools, name, &pool, err) < 0)
         return -1;
     pool->serial = ++pools->last_serial;
+    atomic_store(&pool->recent, true);
     pthread_mutex_lock(&pools->lock);
     pool->next = *bucket_of(pools, name);
     *bucket_of(pools, name) = pool;
@@ -328,13 +367,13 @@ void pools_check(struct mpools *pools, const char *name)
 
     if (pool == NULL)
         return;
-    (void)mpool_alive(pool); /* wanted for the mark it sets */
+    (void)mpool_in_place(pool); /* wanted for the mark it sets */
     mpool_unref(pool);
 }
 
 void mpool_stat(struct mpool *pool, struct stat *st)
 {
-    bool known = !atomic_load(&pool->gone) && stat(pool->path, st) == 0;
+    bool known = !atomic_load(&pool->gone) && !atomic_load(&pool->moved) && stat(pool->path, st) == 0;
 
     pthread_mutex_lock(&pool->edge.lock);
     if (known)

@@ -28,14 +28,17 @@ struct mpool {
     atomic_uint_fast64_t news;        /* ... where so much has come so far */
     bool writable;        /* opened for appending */
     atomic_bool gone;     /* deleted or replaced: to be treated as not there */
+    atomic_bool moved;    /* its file has another name now: whoever has it open goes on with it */
     uint64_t identity;    /* differs between pools of one name that follow each other */
+    dev_t dev;            /* with ino: the file */
+    ino_t ino;
     uint64_t created_ns;
     uint64_t ring_size, file_size; /* bytes */
     unsigned char uuid[16];
     atomic_uint handles;  /* open files of this pool; rmdir looks */
     atomic_uint uses;     /* who needs it open besides; MPOOL_RETIRED: it was closed for want of descriptors */
     uint64_t serial;      /* of the entry: no two are alike */
-    atomic_uint_fast64_t used_ns;
+    atomic_bool recent;   /* used since somebody last looked for pools to close */
     struct notes *notes;  /* with a reference */
     struct tags *tags;
 
@@ -82,8 +85,11 @@ void mpool_unref(struct mpool *pool);
 bool mpool_use(struct mpool *pool);
 void mpool_unuse(struct mpool *pool);
 
-/* Is it there?  One look at the disk; sets `gone`. */
+/* Is it there?  One look at the disk; sets `gone`.  One that was found moved is not. */
 bool mpool_alive(struct mpool *pool);
+
+/* ... under its own name?  Another look; sets `moved`. */
+bool mpool_in_place(struct mpool *pool);
 
 /* Has anything come at or behind `pos`, or is it gone? */
 bool mpool_ready(struct mpool *pool, uint64_t pos);

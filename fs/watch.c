@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ROUND_MS 1000   /* between looks for idle names */
@@ -22,9 +23,31 @@ struct watch {
     pthread_t thread;
     bool started;
     int inotify, stop;
+    int dir;          /* what inotify knows the pool directory by; -1: it is not watched */
+    dev_t dir_dev;    /* the directory that is watched */
+    ino_t dir_ino;
     size_t most_nodes; /* that there were since memory was given back */
     size_t last_nodes; /* in the round before */
 };
+
+/* False when it is watched already. */
+static bool watch_dir(struct watch *watch)
+{
+    const char *path = watch->mount->dir;
+    struct stat st;
+
+    if (watch->inotify < 0 || stat(path, &st) < 0 ||
+        (watch->dir >= 0 && st.st_dev == watch->dir_dev && st.st_ino == watch->dir_ino))
+        return false;
+    if (watch->dir >= 0)
+        (void)inotify_rm_watch(watch->inotify, watch->dir); /* it may be gone already */
+    watch->dir = inotify_add_watch(watch->inotify, path,
+                                   IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_ATTRIB |
+                                       IN_ONLYDIR);
+    watch->dir_dev = st.st_dev;
+    watch->dir_ino = st.st_ino;
+    return watch->dir >= 0;
+}
 
 struct watch *watch_new(struct mount *m)
 {
@@ -35,10 +58,8 @@ struct watch *watch_new(struct mount *m)
     watch->mount = m;
     watch->stop = eventfd(0, EFD_CLOEXEC);
     watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watch->inotify >= 0)
-        (void)inotify_add_watch(watch->inotify, m->dir,
-                                IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_ATTRIB |
-                                    IN_ONLYDIR);
+    watch->dir = -1;
+    (void)watch_dir(watch);
     return watch;
 }
 
@@ -67,23 +88,39 @@ static void tell(struct mount *m, const char *name, uint32_t mask)
         events_add(m->events, "delete", name);
 }
 
+/* Tells the kernel about a pool that is gone, or another one; drops the reference. */
+static void check_pool(struct mount *m, struct node *dir, uint32_t mask)
+{
+    if (!mpool_in_place(dir->pool)) {
+        forget_name(m, FUSE_ROOT_ID, dir->name);
+        node_announce(m->nodes, dir);
+    } else if ((mask & IN_ATTRIB) != 0) {
+        forget_attributes(m, dir->pool);
+    }
+    node_unref(m->nodes, dir);
+}
+
 /* Something happened to the file of a pool. */
 static void look_at(struct mount *m, const char *name, uint32_t mask)
 {
     struct node *dirs[8];
     size_t n = nodes_of_pool(m->nodes, name, dirs, 8);
 
-    for (size_t i = 0; i < n; i++) {
-        if (mpool_alive(dirs[i]->pool)) {
-            if ((mask & IN_ATTRIB) != 0)
-                forget_attributes(m, dirs[i]->pool);
-        } else {
-            forget_name(m, FUSE_ROOT_ID, name);
-            node_announce(m->nodes, dirs[i]);
-        }
-        node_unref(m->nodes, dirs[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        check_pool(m, dirs[i], mask);
     tell(m, name, mask); /* whoever looks after an event finds things as it says */
+}
+
+/* Something happened to some pools: more than the kernel had room to tell, or to another directory. */
+static void look_at_all(struct mount *m)
+{
+    size_t n;
+    struct node **dirs = nodes_pools(m->nodes, &n);
+
+    for (size_t i = 0; i < n; i++)
+        check_pool(m, dirs[i], IN_ATTRIB);
+    free(dirs);
+    events_add(m->events, "lost", NULL);
 }
 
 static void take_events(struct watch *watch)
@@ -99,7 +136,9 @@ static void take_events(struct watch *watch)
 
             event = (const struct inotify_event *)p;
             if ((event->mask & IN_Q_OVERFLOW) != 0)
-                events_add(watch->mount->events, "lost", NULL);
+                look_at_all(watch->mount);
+            if ((event->mask & IN_IGNORED) != 0 && event->wd == watch->dir)
+                watch->dir = -1; /* the directory was deleted */
             length = event->len == 0 ? 0 : strlen(event->name);
             if (length <= sizeof POOL_SUFFIX - 1 ||
                 length > POOL_NAME_MAX + sizeof POOL_SUFFIX - 1 ||
@@ -147,6 +186,8 @@ static void give_back_memory(struct watch *watch)
 
 static void tidy(struct watch *watch)
 {
+    if (watch_dir(watch)) /* another one has taken its place */
+        look_at_all(watch->mount);
     forget_idle_names(watch->mount);
     give_back_memory(watch);
 }
