@@ -55,6 +55,8 @@ void handles_free(struct mount *m)
     while (m->handles != NULL) {
         struct handle *h = m->handles;
 
+        if (h->ops->abandon != NULL)
+            h->ops->abandon(h);
         atomic_store(&h->refs, 1); /* whoever held the others has ended */
         handle_unref(h);
     }

@@ -19,6 +19,7 @@ struct handle_ops {
     void (*fsync)(fuse_req_t req, struct handle *h);
     void (*poll)(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph); /* owns ph */
     void (*release)(struct handle *h); /* the last close: let go of what would keep it alive; may be NULL */
+    void (*abandon)(struct handle *h); /* still open when the mount ends, and no other thread runs; may be NULL */
     void (*destroy)(struct handle *h); /* nobody uses it any more */
 };
 

@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 import mount
-from mount import envelopes, until
+from mount import close_quietly, envelopes, until
 
 R = "\ufffd"
 
@@ -78,6 +78,17 @@ class Lines(LinesCase):
         os.kill(second.pid, signal.SIGKILL)
         until("it was released", lambda: self.lines() == ["half a li", "cut"])
         self.kill(process)
+
+    def test_the_rest_is_taken_when_the_mount_ends(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for name in ("ci/lines", "ci/tag/x/lines"):
+                with self.subTest(name=name, signal=number):
+                    fd = os.open(self.path(name), os.O_WRONLY)
+                    os.write(fd, b"whole\nhalf")
+                    self.assertEqual(self.stop_daemon(number), 0, self.log())
+                    close_quietly(fd)
+                    self.mount()
+                    self.assertEqual(self.lines("last/2"), ["whole", "half"])
 
     def test_a_line_may_come_byte_by_byte(self):
         fd = self.writer()
