@@ -3,12 +3,13 @@
 #include "filter_eval.h"
 #include "filter_libjq.h"
 #include "filter_problem.h"
+#include "filter_split.h"
 
 #include <stdlib.h>
 
 /*
- * One of the two does the work: libjq is NULL where the native evaluator knows everything in the
- * expression.
+ * Usually one of the two does the work, and the other is NULL; of conditions joined by `and` the native
+ * evaluator takes those it knows, and libjq the others.
  */
 struct filter {
     struct buf expression;
@@ -31,6 +32,38 @@ static int native_only(const struct words *words, size_t at, struct error *err)
         word.p);
 }
 
+/* 1: done, one part natively and the other by libjq.  0: there are no such parts. */
+static int compile_parts(struct filter *filter, const struct words *words, struct error *err)
+{
+    auto_words struct words native = {0}, rest = {0};
+    auto_buf struct buf rest_text = BUF_INIT;
+    size_t at;
+    int result = words_split(words, &native, &rest_text, err);
+
+    if (result != 1)
+        return result;
+    result = program_parse(&native, &filter->program, &at, err);
+    if (result == 1 && words_scan(buf_bytes(&rest_text), &rest, NULL) == 0 &&
+        libjq_filter_new(&rest, &filter->libjq, NULL) == 0)
+        return 1;
+    program_done(&filter->program); /* what is wrong with it is told of the whole */
+    return result < 0 ? -1 : 0;
+}
+
+static int compile_with_libjq(struct filter *filter, const struct words *words, struct error *err)
+{
+    switch (compile_parts(filter, words, err)) {
+    case 1:
+        filter->program.is_condition = true;
+        filter->evaluation = evaluation_new(&filter->program);
+        return filter->evaluation != NULL ? 0 : fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    case 0:
+        return libjq_filter_new(words, &filter->libjq, err);
+    default:
+        return -1;
+    }
+}
+
 static int compile(struct filter *filter, const struct words *words, enum filter_flags flags,
                    struct error *err)
 {
@@ -43,8 +76,9 @@ static int compile(struct filter *filter, const struct words *words, enum filter
         filter->evaluation = evaluation_new(&filter->program);
         return filter->evaluation != NULL ? 0 : fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     case 0:
+        program_done(&filter->program);
         return flags & FILTER_NATIVE_ONLY ? native_only(words, at, err)
-                                          : libjq_filter_new(words, &filter->libjq, err);
+                                          : compile_with_libjq(filter, words, err);
     default:
         return -1;
     }
@@ -117,9 +151,11 @@ enum filter_result filter_match(struct filter *filter, const struct message *mes
                                 struct error *err)
 {
     auto_buf struct buf odd = BUF_INIT;
-    enum filter_result result = filter->evaluation != NULL
-                                    ? evaluation_run(filter->evaluation, message, &odd, err)
-                                    : libjq_filter_match(filter->libjq, message, &odd, err);
+    enum filter_result result = FILTER_YES;
 
+    if (filter->evaluation != NULL)
+        result = evaluation_run(filter->evaluation, message, &odd, err);
+    if (filter->libjq != NULL && result == FILTER_YES)
+        result = libjq_filter_match(filter->libjq, message, &odd, err);
     return result == FILTER_ODD ? fail_odd(filter, message, &odd, err) : result;
 }

@@ -454,6 +454,16 @@ static enum flow judge(struct evaluation *e, const struct sink *sink, const stru
     return FLOW_OK;
 }
 
+/* Of a condition, whatever is neither false nor null is true. */
+static enum flow note_true(struct evaluation *e, const struct sink *sink, const struct val *value)
+{
+    struct verdict *verdict = OUTER(verdict, sink, sink);
+
+    (void)e;
+    verdict->yes |= val_true(value);
+    return FLOW_OK;
+}
+
 static enum filter_result give_up(const struct work *work, const struct message *message,
                                   struct error *err)
 {
@@ -481,7 +491,7 @@ static void evaluation_begin(struct evaluation *e, const struct message *message
 enum filter_result evaluation_run(struct evaluation *e, const struct message *message,
                                   struct buf *odd, struct error *err)
 {
-    struct verdict verdict = {.sink = {judge}, .text = odd};
+    struct verdict verdict = {.sink = {e->program->is_condition ? note_true : judge}, .text = odd};
     struct val nothing = val_null(); /* the top is a path */
     enum flow flow;
 
@@ -492,15 +502,6 @@ enum filter_result evaluation_run(struct evaluation *e, const struct message *me
     if (verdict.odd)
         return FILTER_ODD;
     return flow == FLOW_OK && verdict.yes ? FILTER_YES : FILTER_NO;
-}
-
-static enum flow note_true(struct evaluation *e, const struct sink *sink, const struct val *value)
-{
-    struct verdict *verdict = OUTER(verdict, sink, sink);
-
-    (void)e;
-    verdict->yes |= val_true(value);
-    return FLOW_OK;
 }
 
 bool evaluation_rules_out(struct evaluation *e, const struct message *message)

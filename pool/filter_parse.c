@@ -40,16 +40,12 @@ static struct node *node_each(struct parse *p, struct node *of)
 /* Behind the `(` of a call: is there a `;` before the `)` that closes it? */
 static bool second_argument(const struct parse *p)
 {
-    unsigned depth = 0;
+    int depth = 0;
 
-    for (size_t i = p->at; i < p->words->n; i++) {
-        struct bytes text = word_text(p->words, i);
-        char c = p->words->list[i].kind == WORD_SIGN ? text.p[0] : '\0';
-
-        if (depth == 0 && (c == ';' || c == ')'))
-            return c == ';';
-        depth += c == '(' || c == '[' || c == '{' || p->words->list[i].kind == WORD_STRING_HEAD;
-        depth -= c == ')' || c == ']' || c == '}' || p->words->list[i].kind == WORD_STRING_TAIL;
+    for (size_t i = p->at; i < p->words->n && depth >= 0; i++) {
+        if (depth == 0 && word_is(p->words, i, WORD_SIGN, ";"))
+            return true;
+        depth += word_depth(p->words, i);
     }
     return false;
 }

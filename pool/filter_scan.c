@@ -293,3 +293,24 @@ bool word_is(const struct words *words, size_t i, enum word_kind kind, const cha
 {
     return words->list[i].kind == kind && bytes_equal(word_text(words, i), bytes_of(text));
 }
+
+int word_depth(const struct words *words, size_t i)
+{
+    const struct word *word = &words->list[i];
+    char c = words->text.p[word->at];
+
+    switch ((enum word_kind)word->kind) {
+    case WORD_SIGN:
+        return (c == '(' || c == '[' || c == '{') - (c == ')' || c == ']' || c == '}');
+    case WORD_STRING_HEAD:
+        return 1;
+    case WORD_STRING_TAIL:
+        return -1;
+    case WORD_NAME:
+        if (i > 0 && word_is(words, i - 1, WORD_SIGN, "$"))
+            return 0;
+        return word_is(words, i, WORD_NAME, "if") - word_is(words, i, WORD_NAME, "end");
+    default:
+        return 0;
+    }
+}

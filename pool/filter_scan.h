@@ -50,6 +50,9 @@ static inline struct bytes word_text(const struct words *words, size_t i)
 
 bool word_is(const struct words *words, size_t i, enum word_kind kind, const char *text);
 
+/* 1 when something opens there that -1 closes: brackets, `if`, an interpolation; else 0. */
+int word_depth(const struct words *words, size_t i);
+
 #define auto_words __attribute__((cleanup(words_done)))
 
 #endif

@@ -305,6 +305,54 @@ static void random_pipe(struct random *r, struct buf *out, unsigned depth)
     }
 }
 
+/* Conditions joined by `and`, for libjq or not, and now and then something that is none. */
+static void random_conditions(struct random *r, struct buf *out)
+{
+    static const char *const for_libjq[] = {
+        ".data.a + 1 == 2",
+        "(true, error)",
+        "(null, true)",
+        "(.data.list | map(. == 1) | any)",
+        "([.data[]?] | length > 3)",
+        "(.data.b | [.] != [null])",
+        "(try error(1) catch true)",
+        "(try (true, error(1)))",
+        "error",
+        "(1 as $x | $x == 1)",
+        "(.seq | . % 2 == 0)",
+        "(def f: true; f)",
+        "reduce .data.list[]? as $x (true; . and $x != 5)",
+        "(.data | keys != [])",
+        "-1 != .data.a",
+        ".data.a - 1 < 0",
+        "\"\\(.seq)\" != \"3\"",
+        "if .seq == 2 then (.seq | . + 1) else true end",
+        "[.seq, 1 | . + 1] != []",
+        "{and: .seq} != {or: (.seq + 1)}",
+        "(.seq, .data.a.b.c) + 0 > 1",
+    };
+    static const char *const joints[] = {" and ", " and ", " and ", " and ", "\tand #,\n",
+                                         " or ",  " // ",  " | ",   ", "};
+
+    buf_add_str(out, random_below(r, 20) == 0 ? "try " : "");
+    for (uint64_t n = 2 + random_below(r, 4); n > 0; n--) {
+        switch (random_below(r, 5)) {
+        case 0:
+        case 1:
+            buf_add_str(out, PICK(r, for_libjq));
+            break;
+        case 2:
+            random_comparison(r, out, 1);
+            break;
+        default: /* true often enough that the others matter */
+            random_path(r, out);
+            buf_add_str(out, " != [[]]");
+        }
+        if (n > 1)
+            buf_add_str(out, random_below(r, 8) > 0 ? " and " : PICK(r, joints));
+    }
+}
+
 /* Half of them end in something that is true more often than not. */
 static void random_expression(struct random *r, struct buf *out)
 {

@@ -822,6 +822,35 @@ static void damage(const char *path, const char *text)
     file_write(path, bytes.p, bytes.n);
 }
 
+/* jq would not end on messages before the fourth. */
+static void of_conditions__libjq_is_asked_last(void **state)
+{
+    static const char *const expressions[] = {
+        ".data.n >= 4 and (def f: if .data.n < 4 then f else true end; f)",
+        "(def f: if .data.n < 4 then f else true end; f) and .data.n >= 4 and (.data.n < 9)",
+        "([.data.n] | map(if . < 4 then until(false; .) else . end) | .[0] > 0)\nand .seq >= 4",
+    };
+    auto_pool struct pool *pool = numbers(5);
+
+    (void)state;
+    for (size_t i = 0; i < LEN(expressions); i++) {
+        auto_filter struct filter *filter = filter_of(expressions[i]);
+        auto_stream struct stream *stream = stream_of(pool, &filter, 1);
+
+        gives(stream, (const uint64_t[]){4, 5}, 2, STREAM_DONE);
+    }
+    says(".data.n and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES); /* no boolean, but no matter */
+    says("(1, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_NO);
+    says(".data.n + 1 == 2 and .data.big == 9007199254740993", "{\"n\":1,\"big\":9007199254740993}",
+         FILTER_YES);
+    says(".data.n + 1 == 2 and .data.big == 9007199254740993", "{\"n\":1,\"big\":9007199254740992}",
+         FILTER_NO);
+    fails_with(".seq == 1 and nonsense(2)", "`.seq == 1 and nonsense(2)`, at character 15: nonsense/1");
+    fails_with(".seq == 1 and .data.n % 2 == = 3", ", at character 30: `=` does not belong here");
+    fails_with(".data.n % 2 == 1 and (.data.s | test(\"(\"))",
+               ", at character 38: this regular expression is none: ");
+}
+
 static void what_the_envelope_rules_out__is_not_read(void **state)
 {
     static const char *const expressions[] = {
@@ -885,6 +914,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream__counts_its_tail_in_matches),
         cmocka_unit_test(a_stream__ends_at_an_odd_output),
         cmocka_unit_test(cheap_filters__are_asked_first),
+        cmocka_unit_test(of_conditions__libjq_is_asked_last),
         cmocka_unit_test(what_the_envelope_rules_out__is_not_read),
     };
 

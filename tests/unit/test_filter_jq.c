@@ -11,6 +11,7 @@
 
 #include "filter_eval.h"
 #include "filter_libjq.h"
+#include "filter_split.h"
 #include "pool/json.h"
 
 #include <setjmp.h>
@@ -145,10 +146,67 @@ static void random_expressions__say_the_same(void **state)
     assert_true(counts[FILTER_YES] > expressions && counts[FILTER_ODD] > expressions);
 }
 
+/* The whole by libjq beside what filter_new() makes of it: a part natively and the rest by libjq. */
+static bool compare_parts(struct bytes text, struct doc *docs, uint64_t *counts)
+{
+    auto_words struct words words = {0}, native = {0};
+    auto_buf struct buf rest = BUF_INIT, odd = BUF_INIT;
+    auto_filter struct filter *filter = NULL;
+    struct libjq_filter *whole = NULL;
+    struct error err = ERROR_INIT;
+    bool is_split;
+
+    must(words_scan(text, &words, &err) == 0, "%.*s: %s", (int)text.n, text.p, err.hint);
+    is_split = words_split(&words, &native, &rest, &err) == 1;
+    if (!is_split)
+        return false;
+    must(libjq_filter_new(&words, &whole, &err) == 0, "%.*s: %s", (int)text.n, text.p, err.hint);
+    must(filter_new(text, &filter, &err) == 0, "%.*s: %s", (int)text.n, text.p, err.hint);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        enum filter_result parts = filter_match(filter, &docs[i].message, &err);
+        enum filter_result expected = libjq_filter_match(whole, &docs[i].message, &odd, &err);
+
+        if (parts != expected)
+            fail_msg("%.*s\n  on %.*s tags %.*s seq %u: in parts %d, whole %d", (int)text.n, text.p,
+                     (int)docs[i].data.n, docs[i].data.p, (int)docs[i].tags.n, docs[i].tags.p,
+                     (unsigned)docs[i].message.seq, (int)parts, (int)expected);
+        counts[parts]++;
+    }
+    libjq_filter_free(whole);
+    return true;
+}
+
+static void random_conditions__say_the_same_in_parts(void **state)
+{
+    uint64_t seed = seed_from_env(), counts[4] = {0}, n_split = 0;
+    struct random r = {seed};
+    static struct doc docs[MESSAGES];
+
+    (void)state;
+    printf("seed %llu\n", (unsigned long long)seed);
+    fflush(stdout);
+    for (size_t k = 0; k < MESSAGES; k++)
+        doc_make(&docs[k], &r, k + 1);
+    while (n_split < expressions / 10) {
+        auto_buf struct buf text = BUF_INIT;
+
+        random_conditions(&r, &text);
+        n_split += compare_parts(buf_bytes(&text), docs, counts);
+    }
+    for (size_t k = 0; k < MESSAGES; k++) {
+        buf_done(&docs[k].data);
+        buf_done(&docs[k].tags);
+    }
+    printf("%llu no, %llu yes\n", (unsigned long long)counts[FILTER_NO],
+           (unsigned long long)counts[FILTER_YES]);
+    assert_true(counts[FILTER_YES] > n_split && counts[FILTER_NO] > n_split);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_expressions__say_the_same),
+        cmocka_unit_test(random_conditions__say_the_same_in_parts),
     };
 
     if (argc > 1)

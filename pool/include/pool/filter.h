@@ -13,7 +13,8 @@
  * Every expression means what jq 1.6 takes it to mean, but that
  *
  *  - whole numbers are compared exactly, whatever their size (jq reads them as doubles), in
- *    expressions without arithmetic and the other things that only libjq knows;
+ *    expressions, and conditions joined by `and`, without arithmetic and the other things that only
+ *    libjq knows;
  *  - a lone surrogate in the text (\ud800) is U+FFFD, which jq would refuse;
  *  - what ends jq or hangs it does not: % -1 of the lowest integer is 0, an empty string is found
  *    nowhere by index and its like, a number that is no time is an error;
@@ -52,7 +53,8 @@ enum filter_flags {
  *
  * Expressions of paths, comparisons, and, or, not and the usual functions run in here, on the bytes
  * of the message, and are ready in microseconds; the others take libjq 15 to 30 ms to compile, and
- * some 20 us for each KB of each message.
+ * some 20 us for each KB of each message.  Of conditions joined by `and`, libjq is asked about those
+ * that need it, on messages for which all the others are true.
  */
 int filter_new_with(struct bytes expression, enum filter_flags flags, struct filter **ret,
                     struct error *err);
