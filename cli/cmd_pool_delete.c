@@ -25,16 +25,18 @@ struct report {
     int code; /* of the first failure */
 };
 
-static int not_found(struct cli *cli, const char *path)
+static int not_found(struct cli *cli, const char *name, const char *path)
 {
     auto_buf struct buf command = BUF_INIT;
 
     cli_add_command(cli, "pool list", NULL, &command);
     fail(&cli->error, PLSM_ERROR_NOT_FOUND, "pool not found");
     fail_path(&cli->error, path);
-    return fail_hint_command(&cli->error, "", buf_str(&command),
-                             " shows what is there; --dir names another directory.",
-                             "`plasmite pool list` with your --dir shows what is there.");
+    fail_hint_command(&cli->error, "", buf_str(&command),
+                      " shows what is there; --dir names another directory.",
+                      "`plasmite pool list` with your --dir shows what is there.");
+    target_hint_similar(cli, name);
+    return -1;
 }
 
 /* A mistyped path must not cost somebody another file: what is not named like a pool must be one. */
@@ -66,7 +68,7 @@ static int delete_one(struct cli *cli, const char *name, struct buf *path)
     if (pool_delete(path->p, &cli->error) == 0)
         return 0;
     if (cli->error.kind == PLSM_ERROR_NOT_FOUND)
-        return not_found(cli, path->p);
+        return not_found(cli, name, path->p);
     if (cli->error.kind == PLSM_ERROR_PERMISSION)
         cli->error.kind = PLSM_ERROR_IO; /* what scripts have always seen here */
     return -1;

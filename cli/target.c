@@ -1,5 +1,6 @@
 #include "target.h"
 
+#include "base/nearest.h"
 #include "pool/store.h"
 #include "render.h"
 
@@ -90,6 +91,50 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret)
                      text);
 }
 
+/* The nearest name of a directory's pools as a reference: a path as `reference` is one, or a name. */
+static void find_similar(const char *dir, const char *reference, struct buf *ret)
+{
+    const char *slash = strrchr(reference, '/'), *base = slash != NULL ? slash + 1 : reference;
+    size_t n = strlen(base), suffix = strlen(POOL_SUFFIX);
+    bool is_file = n > suffix && strcmp(base + n - suffix, POOL_SUFFIX) == 0;
+    auto_buf struct buf word = BUF_INIT;
+    struct store_list list;
+    const char *found = NULL;
+
+    buf_add(&word, base, is_file ? n - suffix : n);
+    if (buf_str(&word) == NULL || store_list(dir, &list, NULL) < 0)
+        return;
+    struct nearest nearest = nearest_to(word.p);
+    for (size_t i = 0; i < list.n; i++)
+        if (nearest_offer(&nearest, list.names[i]))
+            found = list.names[i];
+    if (found != NULL) {
+        buf_add(ret, reference, (size_t)(base - reference));
+        buf_add_str(ret, found);
+        buf_add_str(ret, is_file || slash != NULL ? POOL_SUFFIX : "");
+    }
+    store_list_done(&list);
+}
+
+void target_hint_similar(struct cli *cli, const char *reference)
+{
+    const char *slash = strrchr(reference, '/'), *dir = cli_dir(cli);
+    auto_buf struct buf above = BUF_INIT, similar = BUF_INIT, text = BUF_INIT;
+
+    buf_add(&above, reference, slash != NULL ? (size_t)(slash - reference) + 1 : 0);
+    if (slash != NULL)
+        dir = buf_str(&above);
+    if (dir != NULL)
+        find_similar(dir, reference, &similar);
+    if (similar.n == 0 || buf_str(&similar) == NULL)
+        return;
+    buf_add_str(&text, "Did you mean `");
+    buf_add_shell_word(&text, similar.p);
+    buf_printf(&text, "`? %s", cli->error.hint);
+    if (buf_str(&text) != NULL && text.n < sizeof cli->error.hint)
+        fail_hint(&cli->error, "%s", text.p);
+}
+
 void target_hint_missing(struct cli *cli, const char *reference, bool can_create)
 {
     auto_buf struct buf again = BUF_INIT;
@@ -112,6 +157,7 @@ void target_hint_missing(struct cli *cli, const char *reference, bool can_create
                           "Create it first with `plasmite pool create`, or point --dir at the "
                           "directory that holds it.");
     }
+    target_hint_similar(cli, reference);
 }
 
 /* Somebody else may make it at the same moment: then theirs is as good. */

@@ -39,6 +39,9 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret);
 int target_open(struct cli *cli, const char *reference, enum pool_access access,
                 const struct target_creation *creation, struct pool **ret_pool);
 
+/* Puts the pool that may have been meant before the hint of cli->error; nothing when there is none. */
+void target_hint_similar(struct cli *cli, const char *reference);
+
 /* The hint for a missing pool; see target_open(). */
 void target_hint_missing(struct cli *cli, const char *reference, bool can_create);
 

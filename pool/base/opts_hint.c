@@ -1,69 +1,29 @@
 #include "base/opts_hint.h"
 
+#include "base/nearest.h"
+
 #include <stdio.h>
 
-#define WORD_MAX 32 /* bytes of the words that are compared; nobody mistypes longer ones */
-
 /* The nearest word so far. */
-struct nearest {
-    const char *word;
-    size_t limit; /* edits: as many or more are too far */
+struct guess {
+    struct nearest nearest;
     char shown[96];
 };
 
-static size_t min(size_t a, size_t b)
+static void offer(struct guess *guess, const char *word, const char *before, const char *shown)
 {
-    return a < b ? a : b;
+    if (nearest_offer(&guess->nearest, word))
+        snprintf(guess->shown, sizeof guess->shown, "%s%s", before, shown);
 }
 
-/* Insertions, deletions, changes and swaps of neighbours that make one word the other. */
-static size_t distance(const char *a, const char *b)
+static void did_you_mean(struct opts *opts, const struct guess *guess)
 {
-    size_t n_a = strlen(a), n_b = strlen(b);
-    size_t rows[WORD_MAX + 1][WORD_MAX + 1];
-
-    if (n_a > WORD_MAX || n_b > WORD_MAX)
-        return WORD_MAX;
-    for (size_t i = 0; i <= n_a; i++)
-        for (size_t k = 0; k <= n_b; k++) {
-            if (i == 0 || k == 0) {
-                rows[i][k] = i + k;
-                continue;
-            }
-            rows[i][k] = min(rows[i - 1][k - 1] + (a[i - 1] != b[k - 1]),
-                             1 + min(rows[i - 1][k], rows[i][k - 1]));
-            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
-                rows[i][k] = min(rows[i][k], rows[i - 2][k - 2] + 1);
-        }
-    return rows[n_a][n_b];
-}
-
-static struct nearest nearest_to(const char *word)
-{
-    return (struct nearest){.word = word, .limit = 2 + strlen(word) / 5};
-}
-
-/* The beginning of a word is as near as one wrong letter. */
-static void offer(struct nearest *nearest, const char *word, const char *before, const char *shown)
-{
-    size_t n = distance(nearest->word, word), typed = strlen(nearest->word);
-
-    if (typed >= 2 && strncmp(nearest->word, word, typed) == 0)
-        n = min(n, 1);
-    if (n >= nearest->limit)
-        return;
-    nearest->limit = n;
-    snprintf(nearest->shown, sizeof nearest->shown, "%s%s", before, shown);
-}
-
-static void did_you_mean(struct opts *opts, const struct nearest *nearest)
-{
-    if (nearest->shown[0] != '\0')
-        snprintf(opts->hint, sizeof opts->hint, "Did you mean `%s`?", nearest->shown);
+    if (guess->shown[0] != '\0')
+        snprintf(opts->hint, sizeof opts->hint, "Did you mean `%s`?", guess->shown);
 }
 
 /* Commands below the one whose words are `before`, with a blank at the end. */
-static void offer_commands(struct nearest *nearest, const struct command_spec *command,
+static void offer_commands(struct guess *guess, const struct command_spec *command,
                            const char *before)
 {
     const struct command_spec *const *at = command->subcommands;
@@ -71,33 +31,33 @@ static void offer_commands(struct nearest *nearest, const struct command_spec *c
     for (; at != NULL && *at != NULL; at++) {
         auto_buf struct buf words = BUF_INIT;
 
-        offer(nearest, (*at)->name, before, (*at)->name);
+        offer(guess, (*at)->name, before, (*at)->name);
         buf_printf(&words, "%s%s ", before, (*at)->name);
         if (buf_str(&words) != NULL)
-            offer_commands(nearest, *at, words.p);
+            offer_commands(guess, *at, words.p);
     }
 }
 
 void opts_hint_command(struct opts *opts, const char *word)
 {
-    struct nearest nearest = nearest_to(word);
+    struct guess guess = {.nearest = nearest_to(word)};
     auto_buf struct buf words = BUF_INIT;
 
     if (opts_words(opts, &words) < 0 || buf_add_char(&words, ' ') < 0 || buf_str(&words) == NULL)
         return;
-    offer_commands(&nearest, opts->path[opts->depth - 1], words.p);
+    offer_commands(&guess, opts->path[opts->depth - 1], words.p);
     buf_clear(&words);
     buf_printf(&words, "%s ", opts->path[0]->name);
     if (buf_str(&words) != NULL)
-        offer_commands(&nearest, opts->path[0], words.p);
-    did_you_mean(opts, &nearest);
+        offer_commands(&guess, opts->path[0], words.p);
+    did_you_mean(opts, &guess);
 }
 
-static void offer_options(struct nearest *nearest, const struct option_spec *rows)
+static void offer_options(struct guess *guess, const struct option_spec *rows)
 {
     for (size_t i = 0; i < opts_count(rows); i++)
         if (!(rows[i].flags & OPT_ARGUMENT))
-            offer(nearest, rows[i].name, "--", rows[i].name);
+            offer(guess, rows[i].name, "--", rows[i].name);
 }
 
 static bool has_option(const struct command_spec *command, const char *name)
@@ -125,7 +85,7 @@ static void belongs_behind(struct opts *opts, const char *name)
 
 void opts_hint_option(struct opts *opts, const char *word)
 {
-    struct nearest nearest = nearest_to(word + 2);
+    struct guess guess = {.nearest = nearest_to(word + 2)};
 
     if (strncmp(word, "--", 2) != 0) { /* a letter has no neighbours; more than one may be a name */
         if (word[1] != '\0' && word[2] != '\0')
@@ -138,9 +98,9 @@ void opts_hint_option(struct opts *opts, const char *word)
     if (opts->hint[0] != '\0')
         return;
     if (opts->depth > 1)
-        offer_options(&nearest, opts->path[opts->depth - 1]->options);
-    offer_options(&nearest, opts->path[0]->options);
-    did_you_mean(opts, &nearest);
+        offer_options(&guess, opts->path[opts->depth - 1]->options);
+    offer_options(&guess, opts->path[0]->options);
+    did_you_mean(opts, &guess);
 }
 
 void opts_hint_attached(struct opts *opts, const struct option_spec *spec, const char *word)

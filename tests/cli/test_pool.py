@@ -299,6 +299,31 @@ class Pool(harness.Case):
         os.utime(self.file("chat"), (5, 5))
         self.assertEqual(self.ok("pool", "list").json()["pools"][0]["mtime"], "1970-01-01T00:00:05.000000000Z")
 
+    # Names that are nearly right.
+
+    def test_missing_pool__names_the_one_that_may_be_meant(self):
+        self.ok("pool", "create", "deploys", "it's here", "x")
+        commands = [("feed", "NAME", "{}"), ("follow", "NAME"), ("fetch", "NAME", "1"), ("duplex", "NAME", "--me", "a"),
+                    ("tap", "NAME", "--", "true"), ("doctor", "NAME"), ("pool", "info", "NAME")]
+        path = os.path.join(self.pools, "deploys")
+        rows = [("deploy", "deploys"), ("dpeloys", "deploys"), ("its here", "'it'\\''s here'"), ("deplois.plasmite", "deploys.plasmite"),
+                (path, path + ".plasmite"), (path[:-1] + ".plasmite", path + ".plasmite")]
+        for typed, meant in rows:
+            for command in commands:
+                error = self.refused("NotFound", *[typed if word == "NAME" else word for word in command])
+                self.assertTrue(error["hint"].startswith("Did you mean `%s`? " % meant), (command, typed, error["hint"]))
+            result = self.run_pls("pool", "delete", typed, "x" * 9)
+            hint = result.json()["failed"][0]["error"]["hint"]
+            self.assertEqual(hint.split(" `plasmite pool list")[0], "Did you mean `%s`?" % meant)
+        self.assertIn("exact command: plasmite feed deploy --create", self.refused("NotFound", "feed", "deploy", "{}")["hint"])
+        rc, shown = self.terminal("--color", "never", "follow", "deploy")
+        self.assertIn("hint: Did you mean `deploys`? The pool is missing.", shown)
+
+    def test_missing_pool__is_not_guessed_at(self):
+        self.ok("pool", "create", "deploys", "x", "n" * 200)
+        for typed in "y", "chat", "", "deplyos-of-today", "n" * 199, "./missing", "/nowhere/deploy":
+            self.assertNotIn("Did you mean", self.refused("NotFound", "follow", typed)["hint"], typed)
+
     # Somebody who may not.
 
     def give_away(self, mode):
