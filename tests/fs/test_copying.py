@@ -61,6 +61,39 @@ class Walkers(mount.Case):
     def test_busybox(self):
         self.run_ok("busybox find . > ../find; busybox du . > ../du; busybox ls -lR . > ../ls; busybox cp -a . ../copy")
 
+    def test_many_walkers(self):
+        """All of these end, say nothing unusual, and change nothing (see tearDown)."""
+        python = "/usr/bin/python3 -c 'import glob, os, pathlib, shutil\n%s'"
+        for script in (
+            "find . -ls > ../out; find . -newer README -size +0 -o -empty > ../out; find . -type f -exec md5sum {} + > ../out",
+            "find . -xdev -type f -print0 | xargs -0 wc -c > ../out; find . -type f -exec cmp {} {} ';'",
+            "find -L . -maxdepth 3 > ../out; find . -samefile README; find . -type d -exec ls -la {} ';' > ../out",
+            "ls -alR --color=always . > ../out; ls -1 */* > ../out; ls -liaLd ci/* > ../out; echo */*/* > ../out",
+            "shopt -s globstar; printf '%s\n' **/* > ../out; zsh -c 'print -l **/*(.)' > ../out; fish -c 'echo **' > ../out",
+            "grep -rI --include='*' nothing-like-this . || true; grep -rl status ci > ../out; grep -rc n empty > ../out",
+            "tar cf ../t.tar --exclude=README .; tar df ../t.tar; tar c --sparse . | tar t > ../out; tar cz ci | tar tz > ../out",
+            "rsync -an . ../none; rsync -aHS . ../copy; rsync -a --delete . ../copy; rsync -anic . ../copy > ../out",
+            "cp -a --sparse=always . ../copy2; cp -al ../copy2 ../copy3; cp -dR --reflink=auto ci ../copy4; diff -r --no-dereference ../copy2/ci ../copy3/ci",
+            "du -sb . > ../out; du -axh --apparent-size . > ../out; df . > ../out; df -ai > ../out; stat -f ci/* > ../out",
+            "realpath ci/* > ../out; readlink -f ci/follow > ../out; namei -l $PWD/ci/all > ../out; test -w ci/append -a -s ci/all -a ! -s ci/append",
+            "busybox find . -type f -exec busybox md5sum {} + > ../out; busybox grep -rl status ci/tail ci/data/tail > ../out; busybox tar c ci | busybox tar t > ../out",
+            "perl -MFile::Find -e 'find({no_chdir => 1, wanted => sub { -f and open my $f, \"<\", $_ and local $/ and <$f> }}, \".\")'",
+            python % 'for p in pathlib.Path(".").rglob("*"): p.lstat(); p.is_file() and not p.is_symlink() and p.read_bytes()',
+            python % 'glob.glob("**", recursive=True); shutil.make_archive("../archive", "tar", "ci"); shutil.disk_usage(".")',
+            "node -e 'for (const n of fs.readdirSync(\".\", {recursive: true})) { const s = fs.lstatSync(n); if (s.isFile()) fs.readFileSync(n) }'",
+        ):
+            with self.subTest(script=script):
+                self.run_ok(script)
+        self.assertEqual(sorted(os.listdir(self.mnt)), [".plasmite", "README", "ci", "empty"])
+        self.assertEqual(self.read(".plasmite/errors"), "")
+
+    def test_what_would_change_everything(self):
+        for script in ("rm -rf ci empty", "chown -R 12:34 ci/*", "chmod -R a-w ci/*", "rsync -a --delete ../nothing/ ci/", "find ci -delete",
+                       "mv ci ../elsewhere", "mv ci empty/", "ln -s ci other", "touch ci/tail", "gzip -r ci/data", "sed -i s/n/m/ ci/tail ci/log"):
+            with self.subTest(script=script):
+                self.finish(self.start("mkdir -p ../nothing; " + script), status=None, stderr=None)
+                self.assertEqual(self.read("ci/all"), self.before["ci/all"])
+
     def test_python(self):
         found = [os.path.join(place, name) for place, _, names in os.walk(self.mnt) for name in names]
         self.assertIn(self.path("ci/tail"), found)
@@ -174,6 +207,79 @@ class UnderLoad(mount.Case):
                     self.run_ok(script % pool)
                     with open(os.path.join(self.dir, "copy")) as copy:
                         self.check(copy.read(), script % pool)
+
+    def test_more_programs(self):
+        """What is read twice through one descriptor is the same both times, and all of it."""
+        node = """node -e '%s' """
+        for script in (
+            "cp ci/all ../copy", "cp -a --sparse=always -L ci/all ../copy", "cp --reflink=auto ci/all ../copy", "install -m 600 ci/all ../copy",
+            "rsync -aL ci/all ../copy", "rsync -L --inplace --no-whole-file ci/all ../copy", "rsync -L --checksum ci/from/1 ../copy",
+            "rsync -LS ci/all ../copy", "tar cfh ../t.tar ci/all; tar xOf ../t.tar > ../copy", "tar ch --sparse ci/all | tar xO > ../copy",
+            "dd if=ci/all of=../copy bs=1M status=none", "dd if=ci/all of=../copy ibs=333 obs=1000 status=none",
+            "dd if=ci/all bs=1 count=0 status=none; dd if=ci/all iflag=nonblock,noatime of=../copy status=none",
+            "sed -n p ci/all > ../copy", "gawk 1 ci/all > ../copy", "grep '' ci/all > ../copy", "head -c -0 ci/all > ../copy", "tail -c +1 ci/all > ../copy",
+            "tail -n 100 ci/all > ../copy", "split -n l/3 --filter=cat ci/all > ../copy", "gzip -c ci/all | zcat > ../copy", "sort -t: -k2n ci/all > ../copy",
+            "jq -c . ci/all > ../copy", "curl -sS -o ../copy file://$PWD/ci/all", "socat -u OPEN:ci/all,rdonly CREATE:../copy", "sponge ../copy < ci/all",
+            "busybox cp -L ci/all ../copy", "busybox dd if=ci/all of=../copy 2> /dev/null", "busybox tail -n 100 ci/all > ../copy", "busybox sort -t: -k2n ci/all > ../copy",
+            "perl -MFile::Copy -e 'copy(\"ci/all\", \"../copy\") or die'", "ed -s ci/all <<< 'w ../copy'", "less ci/all > ../copy", "nl -ba -s' ' ci/all | sed 's/^ *[0-9]* //' > ../copy",
+            node % 'fs.copyFileSync("ci/all", "../copy")', node % 'fs.createReadStream("ci/all").pipe(fs.createWriteStream("../copy"))',
+            node % 'fs.writeFileSync("../copy", fs.readFileSync("ci/all"))', node % 'fs.cpSync("ci/all", "../copy", {dereference: true})',
+            "exec 3< ci/all; cat <&3 > ../copy; cmp ../copy /dev/fd/3; diff /dev/fd/3 ../copy; md5sum < /dev/fd/3 > ../1; md5sum < ../copy | cmp - ../1",
+            "exec 3< ci/all; cp /dev/fd/3 ../copy; wc < /dev/fd/3 > ../1; wc < ../copy | cmp - ../1; [ $(stat -L -c %s /dev/fd/3) = $(stat -c %s ../copy) ]",
+            "exec 3< ci/all; tac /dev/fd/3 | tac > ../copy; sort /dev/fd/3 > ../1; sort ../copy | cmp - ../1; comm -3 <(sort <&3) ../1",
+        ):
+            for pool in ("roomy", "tight"):
+                with self.subTest(script=script, pool=pool):
+                    self.run_ok("rm -f ../copy; " + script.replace("ci/", pool + "/"))
+                    with open(os.path.join(self.dir, "copy")) as copy:
+                        self.check(copy.read(), script)
+
+    def test_calls_that_copy_inside_the_kernel(self):
+        for pool in ("roomy", "tight"):
+            for call in ("sendfile", "splice", "copy_file_range", "mmap", "preadv", "shutil"):
+                with self.subTest(call=call, pool=pool), open(self.path(pool + "/all"), "rb") as source, \
+                        open(os.path.join(self.dir, "copy"), "wb+", buffering=0) as target:
+                    size = os.fstat(source.fileno()).st_size
+                    getattr(self, "by_" + call)(source, target, size)
+                    target.seek(0)
+                    text = target.read()
+                    self.assertEqual(len(text), size)
+                    self.check(text.decode(), call)
+
+    def by_sendfile(self, source, target, size):
+        while os.sendfile(target.fileno(), source.fileno(), None, 1 << 20):
+            pass
+
+    def by_splice(self, source, target, size):
+        reader, writer = os.pipe()
+        while n := os.splice(source.fileno(), writer, 1 << 16):
+            while n:
+                n -= os.splice(reader, target.fileno(), n)
+        os.close(reader)
+        os.close(writer)
+
+    def by_copy_file_range(self, source, target, size):
+        try:
+            while os.copy_file_range(source.fileno(), target.fileno(), 1 << 20):
+                pass
+        except OSError as error:  # new kernels leave it to the program when the file systems differ
+            self.assertEqual(error.errno, errno.EXDEV)
+            self.by_sendfile(source, target, size)
+
+    def by_mmap(self, source, target, size):
+        with mmap.mmap(source.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as mapped:
+            for at in range(0, size, 10007):
+                target.write(mapped[at:at + 10007])
+
+    def by_preadv(self, source, target, size):
+        parts = [bytearray(1013), bytearray(4096), bytearray(1)]
+        at = 0
+        while n := os.preadv(source.fileno(), parts, at):
+            target.write(b"".join(parts)[:n])
+            at += n
+
+    def by_shutil(self, source, target, size):
+        shutil.copyfileobj(source, target, 777)
 
     def test_calls(self):
         for pool in ("roomy", "tight"):
