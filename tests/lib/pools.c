@@ -125,6 +125,24 @@ struct pool *pool_must_open(const char *path, enum pool_access access)
     return pool;
 }
 
+struct pool *pool_must_make(const char *name, uint64_t size, int64_t index_capacity)
+{
+    const char *path = scratch_path(name);
+
+    (void)unlink(path);
+    pool_must_create(path, size, index_capacity);
+    return pool_must_open(path, POOL_READ_WRITE);
+}
+
+struct pool_bounds bounds_of(struct pool *pool)
+{
+    struct pool_bounds bounds;
+    struct error err = ERROR_INIT;
+
+    must(pool_bounds(pool, &bounds, &err) == 0, "%s", err.message);
+    return bounds;
+}
+
 uint64_t append_proof(struct pool *pool, uint32_t writer, uint64_t n, size_t size)
 {
     auto_buf struct buf data = BUF_INIT;
@@ -135,6 +153,12 @@ uint64_t append_proof(struct pool *pool, uint32_t writer, uint64_t n, size_t siz
     struct payload payload = payload_make(BYTES(""), 0, buf_bytes(&data));
     must(pool_append(pool, &payload, 1, 0, &receipt, &err) == 0, "%s", err.message);
     return receipt.first_seq;
+}
+
+void append_up_to(struct pool *pool, uint64_t last, size_t size)
+{
+    for (uint64_t seq = bounds_of(pool).newest + 1; seq <= last; seq++)
+        must(append_proof(pool, PROOF_WRITER, seq, size) == seq, "not number %" PRIu64, seq);
 }
 
 void file_write(const char *path, const void *bytes, size_t n)

@@ -49,8 +49,17 @@ bool proof_check(struct bytes data, uint32_t *ret_writer, uint64_t *ret_n);
 void pool_must_create(const char *path, uint64_t size, int64_t index_capacity);
 struct pool *pool_must_open(const char *path, enum pool_access access);
 
+/* The same with a new pool of this name in scratch_dir(), in place of an earlier one; for writing. */
+struct pool *pool_must_make(const char *name, uint64_t size, int64_t index_capacity);
+
+struct pool_bounds bounds_of(struct pool *pool);
+
 /* Appends one proof message and returns its number. */
 uint64_t append_proof(struct pool *pool, uint32_t writer, uint64_t n, size_t size);
+
+/* Proof messages of PROOF_WRITER up to number `last`, each of which carries its own number. */
+#define PROOF_WRITER 1
+void append_up_to(struct pool *pool, uint64_t last, size_t size);
 
 void file_copy(const char *from, const char *to);
 void file_write(const char *path, const void *bytes, size_t n);

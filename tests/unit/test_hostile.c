@@ -159,50 +159,56 @@ static void every_bit__may_flip(void **state)
     assert_true(seen_ring > (FILE_BYTES - LAYOUT_HEADER_BYTES - 256) * 8 * 8 / 10);
 }
 
-static void garbage__in_the_header(void **state)
+/* Tries a sound pool with what `spoil` does to its bytes, n times over. */
+static void try_spoilt(int n, void (*spoil)(struct buf *bytes, int i, struct random *r))
 {
     const char *good = scratch_path("good.plasmite"), *bad = scratch_path("bad.plasmite");
     auto_buf struct buf bytes = BUF_INIT;
     uint64_t seed = seed_from_env();
     struct random r = {seed};
 
-    (void)state;
     make_pool(good);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < n; i++) {
         file_read(good, &bytes);
         what = seed;
-        uint64_t from =
-            i % 4 == 0 ? 0
-                       : sizeof(struct header_fixed); /* mostly behind what the checksum guards */
-        for (uint64_t n = 1 + random_below(&r, 24); n > 0; n--) {
-            uint64_t at = (from + random_below(&r, sizeof(struct header_page) - from)) & ~7ULL,
-                     word = random_next(&r);
-            word >>= random_below(&r, 64); /* small numbers lie better */
-            memcpy(bytes.p + at, &word, 8);
-        }
+        spoil(&bytes, i, &r);
         file_write(bad, bytes.p, bytes.n);
         (void)try_everything(bad);
     }
 }
 
+static void spoil_header(struct buf *bytes, int i, struct random *r)
+{
+    uint64_t from =
+        i % 4 == 0 ? 0 : sizeof(struct header_fixed); /* mostly behind what the checksum guards */
+
+    for (uint64_t n = 1 + random_below(r, 24); n > 0; n--) {
+        uint64_t at = (from + random_below(r, sizeof(struct header_page) - from)) & ~7ULL,
+                 word = random_next(r);
+        word >>= random_below(r, 64); /* small numbers lie better */
+        memcpy(bytes->p + at, &word, 8);
+    }
+}
+
+static void garbage__in_the_header(void **state)
+{
+    (void)state;
+    try_spoilt(2000, spoil_header);
+}
+
+static void spoil_ring(struct buf *bytes, int i, struct random *r)
+{
+    uint64_t at = LAYOUT_HEADER_BYTES + random_below(r, FILE_BYTES - LAYOUT_HEADER_BYTES);
+
+    (void)i;
+    for (uint64_t end = at + random_below(r, FILE_BYTES - at); at < end; at++)
+        bytes->p[at] = (char)random_next(r);
+}
+
 static void garbage__in_the_ring(void **state)
 {
-    const char *good = scratch_path("good.plasmite"), *bad = scratch_path("bad.plasmite");
-    auto_buf struct buf bytes = BUF_INIT;
-    uint64_t seed = seed_from_env();
-    struct random r = {seed};
-
     (void)state;
-    make_pool(good);
-    for (int i = 0; i < 1000; i++) {
-        file_read(good, &bytes);
-        what = seed;
-        uint64_t at = LAYOUT_HEADER_BYTES + random_below(&r, FILE_BYTES - LAYOUT_HEADER_BYTES);
-        for (uint64_t end = at + random_below(&r, FILE_BYTES - at); at < end; at++)
-            bytes.p[at] = (char)random_next(&r);
-        file_write(bad, bytes.p, bytes.n);
-        (void)try_everything(bad);
-    }
+    try_spoilt(1000, spoil_ring);
 }
 
 static void wrong_sizes__are_refused(void **state)

@@ -26,34 +26,10 @@
 #include <cmocka.h>
 
 #define SIZE 104 /* bytes of a message */
-#define LIVE 1   /* who appends */
-#define DEAD 666 /* who is killed before it commits */
+#define LIVE PROOF_WRITER /* who appends */
+#define DEAD 666          /* who is killed before it commits */
 #define KILLS 30
 #define PATIENCE_S 10 /* for opening a hostile file; it takes well under one */
-
-static struct pool *fresh(const char *name, uint64_t size, int64_t index_capacity)
-{
-    const char *path = scratch_path(name);
-
-    (void)unlink(path);
-    pool_must_create(path, size, index_capacity);
-    return pool_must_open(path, POOL_READ_WRITE);
-}
-
-static struct pool_bounds bounds_of(struct pool *pool)
-{
-    struct pool_bounds bounds;
-    struct error err = ERROR_INIT;
-
-    must(pool_bounds(pool, &bounds, &err) == 0, "%s", err.message);
-    return bounds;
-}
-
-static void append_up_to(struct pool *pool, uint64_t last)
-{
-    for (uint64_t seq = bounds_of(pool).newest + 1; seq <= last; seq++)
-        must(append_proof(pool, LIVE, seq, SIZE) == seq, "not number %" PRIu64, seq);
-}
 
 static void flush(struct pool *pool)
 {
@@ -179,14 +155,14 @@ static void bury_a_dead_writer(struct pool *pool, uint64_t left)
         append_proof(pool, LIVE, seq++, SIZE);
     die_writing(pool, (left - 300) / frame_bytes(0, SIZE));
     append_proof(pool, LIVE, seq, left);
-    append_up_to(pool, seq + 60);
+    append_up_to(pool, seq + 60, SIZE);
 }
 
 static void frames_of_a_dead_writer__never_appear(void **state)
 {
     (void)state;
     for (uint64_t left = 3000; left < 28000; left += 2500) {
-        auto_pool struct pool *pool = fresh("dead.plasmite", 65536, POOL_INDEX_AUTO);
+        auto_pool struct pool *pool = pool_must_make("dead.plasmite", 65536, POOL_INDEX_AUTO);
         bury_a_dead_writer(pool, left);
         all_are_there(pool, bounds_of(pool).oldest, bounds_of(pool).newest);
         must_be_sound(pool_path(pool));
@@ -197,7 +173,7 @@ static void frames_of_a_dead_writer__are_not_recovered(void **state)
 {
     (void)state;
     for (uint64_t left = 3000; left < 28000; left += 2500) {
-        struct pool *pool = fresh("garbage.plasmite", 65536, POOL_INDEX_AUTO);
+        struct pool *pool = pool_must_make("garbage.plasmite", 65536, POOL_INDEX_AUTO);
         const char *path = scratch_path("garbage.plasmite");
         bury_a_dead_writer(pool, left);
         flush(pool);
@@ -222,11 +198,11 @@ static void an_unwritten_page__costs_nothing_that_was_flushed(void **state)
     const char *path = scratch_path("page.plasmite");
 
     (void)state;
-    struct pool *pool = fresh("page.plasmite", 65536, POOL_INDEX_AUTO);
-    append_up_to(pool, 100);
+    struct pool *pool = pool_must_make("page.plasmite", 65536, POOL_INDEX_AUTO);
+    append_up_to(pool, 100, SIZE);
     flush(pool);
     off_t end = place_of(pool, bounds_of(pool).head);
-    append_up_to(pool, 180);
+    append_up_to(pool, 180, SIZE);
     pool_close(pool);
     patch(path, (end + 4095) & ~(off_t)4095, zeros, sizeof zeros);
     another_boot(path);
@@ -235,7 +211,7 @@ static void an_unwritten_page__costs_nothing_that_was_flushed(void **state)
     assert_int_equal(bounds.oldest, 1);
     assert_true(bounds.newest >= 100 && bounds.newest < 180);
     all_are_there(again, 1, bounds.newest);
-    append_up_to(again, bounds.newest + 50);
+    append_up_to(again, bounds.newest + 50, SIZE);
     all_are_there(again, 1, bounds.newest + 50);
     must_be_sound(path);
 }
@@ -249,8 +225,8 @@ static void a_flipped_bit__costs_one_message(void **state)
 
     (void)state;
     print_message("PLASMITE_TEST_SEED=%" PRIu64 "\n", random.state);
-    struct pool *pool = fresh("good.plasmite", 8192, POOL_INDEX_AUTO);
-    append_up_to(pool, N);
+    struct pool *pool = pool_must_make("good.plasmite", 8192, POOL_INDEX_AUTO);
+    append_up_to(pool, N, SIZE);
     flush(pool);
     off_t begin = place_of(pool, bounds_of(pool).tail), end = place_of(pool, bounds_of(pool).head);
     pool_close(pool);
@@ -275,10 +251,10 @@ static void a_flipped_bit__in_the_last_but_one_of_many(void **state)
     const char *path = scratch_path("last.plasmite");
 
     (void)state;
-    struct pool *pool = fresh("last.plasmite", 65536, POOL_INDEX_AUTO);
-    append_up_to(pool, 199);
+    struct pool *pool = pool_must_make("last.plasmite", 65536, POOL_INDEX_AUTO);
+    append_up_to(pool, 199, SIZE);
     off_t place = place_of(pool, bounds_of(pool).head) - 20;
-    append_up_to(pool, 200);
+    append_up_to(pool, 200, SIZE);
     flush(pool);
     pool_close(pool);
     flip(path, place, 0);
@@ -391,8 +367,8 @@ static void recovers_after_kills(const char *name, void (*damage)(struct pool *p
     struct random random = {seed_from_env()};
 
     print_message("PLASMITE_TEST_SEED=%" PRIu64 "\n", random.state);
-    struct pool *pool = fresh(name, 256 * 1024, POOL_INDEX_AUTO);
-    append_up_to(pool, 3000);
+    struct pool *pool = pool_must_make(name, 256 * 1024, POOL_INDEX_AUTO);
+    append_up_to(pool, 3000, SIZE);
     flush(pool);
     struct pool_bounds before = bounds_of(pool);
     damage(pool);
@@ -444,7 +420,7 @@ static void fill_with_headers(struct ring *ring)
 
 static const char *hostile_pool(const char *name)
 {
-    auto_pool struct pool *pool = fresh(name, 4 << 20, 0);
+    auto_pool struct pool *pool = pool_must_make(name, 4 << 20, 0);
     struct ring *ring = &pool->ring;
     struct commit commit;
 

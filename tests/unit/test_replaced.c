@@ -24,15 +24,6 @@
 #define NOBODY 65534
 #define ROUNDS_NS (1500 * NS_PER_MS)
 
-static struct pool *fresh(const char *name)
-{
-    const char *path = scratch_path(name);
-
-    (void)unlink(path);
-    pool_must_create(path, 65536, POOL_INDEX_AUTO);
-    return pool_must_open(path, POOL_READ_WRITE);
-}
-
 static int try_append(struct pool *pool, struct error *err)
 {
     struct payload payload = payload_make(BYTES(""), 0, BYTES("{\"stray\":true}"));
@@ -64,7 +55,7 @@ static void holds_only(struct pool *pool, uint32_t writer, uint64_t n)
 
 static void a_pool_copied_over_another__gets_nothing_from_its_writers(void **state)
 {
-    auto_pool struct pool *a = fresh("a.plasmite"), *b = fresh("b.plasmite");
+    auto_pool struct pool *a = pool_must_make("a.plasmite", 65536, POOL_INDEX_AUTO), *b = pool_must_make("b.plasmite", 65536, POOL_INDEX_AUTO);
     struct error err = ERROR_INIT;
 
     (void)state;
@@ -90,7 +81,7 @@ static void a_pool_copied_over_another__gets_nothing_from_its_writers(void **sta
 
 static void deleting_a_link__leaves_the_pool(void **state)
 {
-    auto_pool struct pool *pool = fresh("target.plasmite");
+    auto_pool struct pool *pool = pool_must_make("target.plasmite", 65536, POOL_INDEX_AUTO);
     const char *link = scratch_path("link.plasmite");
     struct error err = ERROR_INIT;
 
@@ -140,7 +131,7 @@ static void deleting_without_permission__never_looks_like_a_deletion(void **stat
 
     (void)state;
     assert_int_equal(mkdir(dir, 0755), 0);
-    watch.pool = fresh("locked/x.plasmite");
+    watch.pool = pool_must_make("locked/x.plasmite", 65536, POOL_INDEX_AUTO);
     assert_int_equal(chmod(pool_path(watch.pool), 0666), 0);
     assert_int_equal(chmod(dir, 0555), 0); /* also for those who are not root */
     assert_int_equal(pthread_create(&thread, NULL, watch_gone, &watch), 0);
@@ -211,7 +202,7 @@ static void await_number(_Atomic uint64_t *word, uint64_t n)
 
 static void the_last_message_before_a_delete__is_delivered(void **state)
 {
-    auto_pool struct pool *pool = fresh("last.plasmite");
+    auto_pool struct pool *pool = pool_must_make("last.plasmite", 65536, POOL_INDEX_AUTO);
     struct race race = {.pool = pool_must_open(pool_path(pool), POOL_READ)};
     struct random random = {seed_from_env()};
     uint64_t seed = random.state, n = 0;

@@ -20,31 +20,6 @@
 
 #define SIZE 100 /* bytes of a message, so that a ring of 8 KiB holds a few dozens */
 
-static struct pool *fresh(const char *name, uint64_t size)
-{
-    const char *path = scratch_path(name);
-
-    (void)unlink(path);
-    pool_must_create(path, size, POOL_INDEX_AUTO);
-    return pool_must_open(path, POOL_READ_WRITE);
-}
-
-static struct pool_bounds bounds_of(struct pool *pool)
-{
-    struct pool_bounds bounds;
-    struct error err = ERROR_INIT;
-
-    must(pool_bounds(pool, &bounds, &err) == 0, "%s", err.message);
-    return bounds;
-}
-
-/* Messages up to number `last`; each carries its own number. */
-static void append_up_to(struct pool *pool, uint64_t last)
-{
-    for (uint64_t seq = bounds_of(pool).newest + 1; seq <= last; seq++)
-        must(append_proof(pool, 1, seq, SIZE) == seq, "not number %" PRIu64, seq);
-}
-
 static struct stream *open_stream(struct pool *pool, const struct stream_options *options)
 {
     struct error err = ERROR_INIT;
@@ -112,7 +87,7 @@ static void claim_more(struct pool *pool, uint64_t more)
 
 static void a_finite_stream__ends_when_the_header_promises_too_much(void **state)
 {
-    auto_pool struct pool *pool = fresh("promise.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("promise.plasmite", 8192, POOL_INDEX_AUTO);
     auto_buf struct buf out = BUF_INIT;
     struct stream_options options = {.start = STREAM_ALL, .finite = true};
     struct time_cache cache = {0};
@@ -120,7 +95,7 @@ static void a_finite_stream__ends_when_the_header_promises_too_much(void **state
     struct message message;
 
     (void)state;
-    append_up_to(pool, 10);
+    append_up_to(pool, 10, SIZE);
     claim_more(pool, 100);
     struct stream *one_by_one = open_stream(pool, &options),
                   *rendered = open_stream(pool, &options);
@@ -136,14 +111,14 @@ static void a_finite_stream__ends_when_the_header_promises_too_much(void **state
 
 static void a_finite_stream__gives_what_was_there(void **state)
 {
-    auto_pool struct pool *pool = fresh("finite.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("finite.plasmite", 8192, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_ALL, .finite = true};
 
     (void)state;
     auto_stream struct stream *nothing = open_stream(pool, &options);
-    append_up_to(pool, 10);
+    append_up_to(pool, 10, SIZE);
     auto_stream struct stream *ten = open_stream(pool, &options);
-    append_up_to(pool, 20);
+    append_up_to(pool, 20, SIZE);
     gives(nothing, STREAM_DONE);
     gives_messages(ten, 1, 10);
     gives(ten, STREAM_DONE);
@@ -154,14 +129,14 @@ static void a_finite_stream__gives_what_was_there(void **state)
 
 static void a_gap__tells_what_is_lost_and_no_more(void **state)
 {
-    auto_pool struct pool *pool = fresh("gap.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("gap.plasmite", 8192, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_ALL};
 
     (void)state;
-    append_up_to(pool, 10);
+    append_up_to(pool, 10, SIZE);
     auto_stream struct stream *stream = open_stream(pool, &options);
     gives_messages(stream, 1, 4);
-    append_up_to(pool, 200);
+    append_up_to(pool, 200, SIZE);
     uint64_t oldest = bounds_of(pool).oldest;
     assert_true(oldest > 10);
     gives_gap(stream, 5, oldest);
@@ -172,14 +147,14 @@ static void a_gap__tells_what_is_lost_and_no_more(void **state)
 
 static void a_gap_of_a_finite_stream__ends_at_its_last_message(void **state)
 {
-    auto_pool struct pool *pool = fresh("gap_finite.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("gap_finite.plasmite", 8192, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_ALL, .finite = true};
 
     (void)state;
-    append_up_to(pool, 10);
+    append_up_to(pool, 10, SIZE);
     auto_stream struct stream *stream = open_stream(pool, &options);
     gives_messages(stream, 1, 4);
-    append_up_to(pool, 200);
+    append_up_to(pool, 200, SIZE);
     gives_gap(stream, 5, 11);
     gives(stream, STREAM_DONE);
     assert_true(stream_lost(stream));
@@ -187,23 +162,23 @@ static void a_gap_of_a_finite_stream__ends_at_its_last_message(void **state)
 
 static void a_number_that_is_not_there_yet__is_where_the_stream_begins(void **state)
 {
-    auto_pool struct pool *pool = fresh("future.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("future.plasmite", 8192, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_FROM, .from_seq = 1000};
 
     (void)state;
-    append_up_to(pool, 10);
+    append_up_to(pool, 10, SIZE);
     auto_stream struct stream *met = open_stream(pool, &options);
     auto_stream struct stream *lapped = open_stream(pool, &options);
     auto_stream struct stream *missed = open_stream(pool, &options);
-    append_up_to(pool, 20);
+    append_up_to(pool, 20, SIZE);
     gives(met, STREAM_WAIT); /* 11 to 20 are not its business */
-    append_up_to(pool, 1003);
+    append_up_to(pool, 1003, SIZE);
     assert_true(bounds_of(pool).oldest > 21 && bounds_of(pool).oldest < 1000);
     gives_messages(met, 1000, 1003); /* lost are only some that it did not want */
     gives_messages(lapped, 1000, 1003);
     gives(lapped, STREAM_WAIT);
     assert_false(stream_lost(lapped));
-    append_up_to(pool, 1500);
+    append_up_to(pool, 1500, SIZE);
     uint64_t oldest = bounds_of(pool).oldest;
     gives_gap(missed, 1000, oldest); /* not from 11, which it had not asked for */
     assert_true(stream_lost(missed));
@@ -212,11 +187,11 @@ static void a_number_that_is_not_there_yet__is_where_the_stream_begins(void **st
 
 static void a_number_long_gone__begins_with_a_gap(void **state)
 {
-    auto_pool struct pool *pool = fresh("gone.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("gone.plasmite", 8192, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_FROM, .from_seq = 3};
 
     (void)state;
-    append_up_to(pool, 200);
+    append_up_to(pool, 200, SIZE);
     uint64_t oldest = bounds_of(pool).oldest;
     auto_stream struct stream *stream = open_stream(pool, &options);
     gives_gap(stream, 3, oldest);
@@ -238,13 +213,13 @@ static void append_across_a_clock_step(struct pool *pool)
     pool_set_clock(pool, test_clock);
     for (uint64_t seq = 1; seq <= 10; seq++) {
         now_ns = ((seq <= 5 ? 1000 : 500) + seq) * NS_PER_S;
-        append_up_to(pool, seq);
+        append_up_to(pool, seq, SIZE);
     }
 }
 
 static void an_end_in_time__is_not_reached_before_the_clock_was_set_back(void **state)
 {
-    auto_pool struct pool *pool = fresh("step.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("step.plasmite", 8192, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_ALL, .until_ns = 509 * NS_PER_S};
     struct stream_options later = {.start = STREAM_ALL, .until_ns = 1003 * NS_PER_S};
 
@@ -262,7 +237,7 @@ static void an_end_in_time__is_not_reached_before_the_clock_was_set_back(void **
 
 static void a_tail__counts_what_carries_the_tag(void **state)
 {
-    auto_pool struct pool *pool = fresh("tags.plasmite", 1 << 20);
+    auto_pool struct pool *pool = pool_must_make("tags.plasmite", 1 << 20, POOL_INDEX_AUTO);
     struct bytes wanted = BYTES("seven");
     struct stream_options options = {
         .start = STREAM_TAIL, .tail = 3, .tags = &wanted, .n_tags = 1, .finite = true};
@@ -333,7 +308,7 @@ static void a_tail__begins_behind_damage(void **state)
     const struct payload payload = payload_make(buf_bytes(&tags), raw, BYTES("{\"some\":\"text\"}"));
     for (size_t i = 0; i < 4; i++) {
         const struct stream_options *way = &ways[i / 2];
-        auto_pool struct pool *pool = fresh("behind.plasmite", 1 << 20);
+        auto_pool struct pool *pool = pool_must_make("behind.plasmite", 1 << 20, POOL_INDEX_AUTO);
 
         for (int k = 0; k < 100; k++)
             must(pool_append(pool, &payload, 1, 0, NULL, NULL) == 0, "no append");
@@ -369,10 +344,10 @@ static void damage_commits(struct pool *pool)
 
 static void follows_over_a_repair(const char *name, void (*hurt)(struct pool *pool))
 {
-    auto_pool struct pool *pool = fresh(name, 65536);
+    auto_pool struct pool *pool = pool_must_make(name, 65536, POOL_INDEX_AUTO);
     struct stream_options options = {.start = STREAM_ALL};
 
-    append_up_to(pool, 2000);
+    append_up_to(pool, 2000, SIZE);
     uint64_t oldest = bounds_of(pool).oldest;
     auto_stream struct stream *at_end = open_stream(pool, &options);
     auto_stream struct stream *on_the_way = open_stream(pool, &options);
@@ -380,7 +355,7 @@ static void follows_over_a_repair(const char *name, void (*hurt)(struct pool *po
     gives_messages(on_the_way, oldest, 1900);
     hurt(pool);
     auto_pool struct pool *other = pool_must_open(pool_path(pool), POOL_READ_WRITE);
-    append_up_to(other, 2001);
+    append_up_to(other, 2001, SIZE);
     gives_message(at_end, 2001);
     gives(at_end, STREAM_WAIT);
     assert_false(stream_lost(at_end));

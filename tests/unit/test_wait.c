@@ -35,15 +35,6 @@ static void nap_ms(long ms)
     nanosleep(&moment, NULL);
 }
 
-static struct pool *fresh(const char *name)
-{
-    const char *path = scratch_path(name);
-
-    (void)unlink(path);
-    pool_must_create(path, 8192, POOL_INDEX_AUTO);
-    return pool_must_open(path, POOL_READ_WRITE);
-}
-
 static uint64_t head_of(struct pool *pool)
 {
     struct pool_bounds bounds;
@@ -76,7 +67,7 @@ static void await_sleep(pid_t pid)
 
 static void a_message_that_is_there__ends_it_at_once(void **state)
 {
-    auto_pool struct pool *pool = fresh("there.plasmite");
+    auto_pool struct pool *pool = pool_must_make("there.plasmite", 8192, POOL_INDEX_AUTO);
     uint64_t seen = head_of(pool), begin = clock_mono_ns();
 
     (void)state;
@@ -91,7 +82,7 @@ static void a_message_that_is_there__ends_it_at_once(void **state)
 
 static void the_deadline__ends_it(void **state)
 {
-    auto_pool struct pool *pool = fresh("deadline.plasmite");
+    auto_pool struct pool *pool = pool_must_make("deadline.plasmite", 8192, POOL_INDEX_AUTO);
     uint64_t seen = head_of(pool), begin = clock_mono_ns(), deadline = begin + 30 * NS_PER_MS;
 
     (void)state;
@@ -131,7 +122,7 @@ static void *control_later(void *arg)
 
 static void a_signal__ends_it(void **state)
 {
-    auto_pool struct pool *pool = fresh("signal.plasmite");
+    auto_pool struct pool *pool = pool_must_make("signal.plasmite", 8192, POOL_INDEX_AUTO);
     struct sigaction action = {.sa_handler = on_signal};
     struct later later = {.target = pthread_self()};
     uint64_t seen = head_of(pool);
@@ -146,7 +137,7 @@ static void a_signal__ends_it(void **state)
 
 static void the_control_word__ends_it(void **state)
 {
-    struct pool *pools[POOLS] = {fresh("c0.plasmite"), fresh("c1.plasmite")};
+    struct pool *pools[POOLS] = {pool_must_make("c0.plasmite", 8192, POOL_INDEX_AUTO), pool_must_make("c1.plasmite", 8192, POOL_INDEX_AUTO)};
     uint64_t seen[2] = {head_of(pools[0]), head_of(pools[1])};
     uint32_t control = 7;
     struct later later = {.control = &control};
@@ -239,7 +230,7 @@ static void followers__are_woken_by_any_of_their_pools(void **state)
 
     (void)state;
     for (int i = 0; i < POOLS; i++) {
-        pools[i] = fresh(names[i]);
+        pools[i] = pool_must_make(names[i], 8192, POOL_INDEX_AUTO);
         paths[i] = scratch_path(names[i]);
     }
     for (size_t i = 0; i < 4; i++) /* two on one pool, two on all */
@@ -266,7 +257,7 @@ static void followers__are_woken_by_any_of_their_pools(void **state)
 
 static void killed_followers__leave_no_wakes_behind(void **state)
 {
-    auto_pool struct pool *pool = fresh("killed.plasmite");
+    auto_pool struct pool *pool = pool_must_make("killed.plasmite", 8192, POOL_INDEX_AUTO);
     const char *path = scratch_path("killed.plasmite");
     struct board *board = new_board();
     pid_t pids[FOLLOWERS];
@@ -295,7 +286,7 @@ static void killed_followers__leave_no_wakes_behind(void **state)
 /* The last one sleeping must be woken even when its fellow takes the lead: no message is met by sleep. */
 static void two_followers_in_step__never_miss_one(void **state)
 {
-    auto_pool struct pool *pool = fresh("step.plasmite");
+    auto_pool struct pool *pool = pool_must_make("step.plasmite", 8192, POOL_INDEX_AUTO);
     const char *path = scratch_path("step.plasmite");
     struct board *board = new_board();
     pid_t pids[3];

@@ -30,15 +30,6 @@
 #define PATIENCE_S 20
 #define WAIT_NS (400 * NS_PER_MS)
 
-static struct pool *fresh(const char *name, uint64_t size)
-{
-    const char *path = scratch_path(name);
-
-    (void)unlink(path);
-    pool_must_create(path, size, POOL_INDEX_AUTO);
-    return pool_must_open(path, POOL_READ_WRITE);
-}
-
 /* ---- a sandbox ---- */
 
 /* From now on futex_waitv() fails with EPERM, as in containers whose filter does not know it. */
@@ -87,7 +78,7 @@ static void wait_in_the_sandbox(struct pool *pool)
 
 static void a_sandbox_without_futex_waitv__does_not_make_it_spin(void **state)
 {
-    auto_pool struct pool *pool = fresh("sandbox.plasmite", 8192);
+    auto_pool struct pool *pool = pool_must_make("sandbox.plasmite", 8192, POOL_INDEX_AUTO);
     int status;
 
     (void)state;
@@ -131,7 +122,7 @@ static bool is_woken_on_the_way(struct pool *pool)
 /* After the lock is free the answer is no, always; one yes of several tries is enough, since we may be kept from looking in time. */
 static void a_batch__wakes_between_its_runs(void **state)
 {
-    auto_pool struct pool *pool = fresh("batch.plasmite", 1 << 20);
+    auto_pool struct pool *pool = pool_must_make("batch.plasmite", 1 << 20, POOL_INDEX_AUTO);
     bool woken = false;
 
     (void)state;
