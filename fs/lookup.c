@@ -2,11 +2,11 @@
 
 #include "attr.h"
 #include "base/units.h"
+#include "deferred.h"
 #include "failure.h"
 #include "hash.h"
 #include "instant.h"
 #include "kick.h"
-#include "later.h"
 #include "log.h"
 #include "status.h"
 #include "trust.h"
@@ -255,34 +255,34 @@ static bool enter_made(struct lookup *l, enum view_patience patience)
     return true;
 }
 
-struct later_lookup {
-    struct later later;
+struct deferred_lookup {
+    struct deferred deferred;
     struct lookup lookup;
     char name[];
 };
 
 static void lookup_slowly(struct work *work)
 {
-    struct later_lookup *slow = (struct later_lookup *)work;
+    struct deferred_lookup *slow = (struct deferred_lookup *)work;
 
     (void)enter_made(&slow->lookup, VIEW_THOROUGH);
-    later_done(&slow->later);
+    deferred_done(&slow->deferred);
     free(slow);
 }
 
 static void enter_made_later(struct lookup *l)
 {
     size_t n = strlen(l->name) + 1;
-    struct later_lookup *slow = malloc(sizeof *slow + n);
+    struct deferred_lookup *slow = malloc(sizeof *slow + n);
 
     if (slow == NULL) {
         reply_error(l, ENOMEM);
         return;
     }
-    later_init(&slow->later, l->req, l->m, l->dir);
+    deferred_init(&slow->deferred, l->req, l->m, l->dir);
     slow->lookup = *l;
     slow->lookup.name = memcpy(slow->name, l->name, n);
-    later_submit(&slow->later, lookup_slowly);
+    deferred_submit(&slow->deferred, lookup_slowly);
 }
 
 /* --- everything --- */

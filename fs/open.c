@@ -3,11 +3,11 @@
 
 #include "append.h"
 #include "control.h"
+#include "deferred.h"
 #include "events.h"
 #include "failure.h"
 #include "file.h"
 #include "kick.h"
-#include "later.h"
 #include "log.h"
 #include "messages.h"
 #include "status.h"
@@ -146,24 +146,24 @@ static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int fla
     return true;
 }
 
-struct later_open {
-    struct later later;
+struct deferred_open {
+    struct deferred deferred;
     int flags;
 };
 
 static void open_slowly(struct work *work)
 {
-    struct later_open *open = (struct later_open *)work;
-    struct later *later = &open->later;
+    struct deferred_open *open = (struct deferred_open *)work;
+    struct deferred *deferred = &open->deferred;
 
-    (void)try_open(later->req, later->m, later->node, open->flags, VIEW_THOROUGH);
-    later_done(later);
+    (void)try_open(deferred->req, deferred->m, deferred->node, open->flags, VIEW_THOROUGH);
+    deferred_done(deferred);
     free(open);
 }
 
 void open_node(fuse_req_t req, struct mount *m, struct node *node, int flags)
 {
-    struct later_open *open;
+    struct deferred_open *open;
 
     if (atomic_load(&m->stopping)) {
         fuse_reply_err(req, ECONNABORTED);
@@ -176,7 +176,7 @@ void open_node(fuse_req_t req, struct mount *m, struct node *node, int flags)
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    later_init(&open->later, req, m, node);
+    deferred_init(&open->deferred, req, m, node);
     open->flags = flags;
-    later_submit(&open->later, open_slowly);
+    deferred_submit(&open->deferred, open_slowly);
 }
