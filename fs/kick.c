@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "waitset.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,10 +35,7 @@ struct kick {
     /* Of the thread alone: */
     dev_t dev;  /* the mount's */
     size_t max; /* pools: each is kept open */
-    struct pool **set;
-    struct known **set_of;
-    uint64_t *seen;
-    size_t n, cap;
+    struct waitset set; /* of struct known */
 };
 
 struct kick *kick_new(struct mount *m)
@@ -120,34 +118,6 @@ static void kick_one(const struct kick *kick, const struct mpool *pool)
     (void)ftruncate(log, st.st_size); /* nothing depends on it */
 }
 
-static int make_room(struct kick *kick)
-{
-    size_t cap = kick->cap == 0 ? 64 : kick->cap * 2;
-    void *set = realloc(kick->set, cap * sizeof *kick->set);
-
-    if (set != NULL)
-        kick->set = set;
-    void *set_of = realloc(kick->set_of, cap * sizeof *kick->set_of);
-    if (set_of != NULL)
-        kick->set_of = set_of;
-    void *seen = realloc(kick->seen, cap * sizeof *kick->seen);
-    if (seen != NULL)
-        kick->seen = seen;
-    if (set == NULL || set_of == NULL || seen == NULL)
-        return -1;
-    kick->cap = cap;
-    return 0;
-}
-
-static void add(struct kick *kick, struct known *known)
-{
-    if (kick->n == kick->cap && make_room(kick) < 0)
-        return;
-    kick->set[kick->n] = known->node->pool->pool;
-    kick->set_of[kick->n] = known;
-    kick->seen[kick->n++] = known->seen;
-}
-
 static bool is_over(const struct kick *kick, const struct known *known)
 {
     return atomic_load(&known->node->pool->gone) || !node_is_known(kick->mount->nodes, known->node);
@@ -160,7 +130,7 @@ static uint64_t gather(struct kick *kick, struct known **ret_done)
     struct known **at = &kick->first, *known;
     size_t n = 0;
 
-    kick->n = 0;
+    waitset_clear(&kick->set);
     while ((known = *at) != NULL) {
         if (is_over(kick, known) || ++n > kick->max) { /* the latest are in front */
             *at = known->next;
@@ -172,7 +142,7 @@ static uint64_t gather(struct kick *kick, struct known **ret_done)
         if (deadline > now + ROUND_NS)
             deadline = now + ROUND_NS;
         if (known->next_ns <= now)
-            add(kick, known);
+            (void)waitset_add(&kick->set, known->node->pool->pool, known->seen, known);
         else if (known->next_ns < deadline)
             deadline = known->next_ns;
     }
@@ -191,10 +161,10 @@ static void drop_all(struct kick *kick, struct known *done)
 
 static void kick_ready(struct kick *kick)
 {
-    for (size_t i = 0; i < kick->n && !atomic_load(&kick->mount->stopping); i++) {
-        struct known *known = kick->set_of[i];
+    for (size_t i = 0; i < kick->set.n && !atomic_load(&kick->mount->stopping); i++) {
+        struct known *known = kick->set.owners[i];
 
-        if (!pool_ready(kick->set[i], kick->seen[i]))
+        if (!waitset_ready(&kick->set, i))
             continue;
         known->seen = head_of(known->node->pool);
         known->next_ns = clock_mono_ns() + PAUSE_NS;
@@ -220,7 +190,8 @@ static void *run(void *arg)
         deadline = gather(kick, &done);
         pthread_mutex_unlock(&kick->lock);
         drop_all(kick, done);
-        (void)pool_wait(kick->set, kick->seen, kick->n, deadline, &kick->control, control);
+        (void)pool_wait(kick->set.pools, kick->set.seen, kick->set.n, deadline, &kick->control,
+                        control);
         kick_ready(kick);
     }
     return NULL;
@@ -245,9 +216,7 @@ void kick_free(struct kick *kick)
     if (kick == NULL)
         return;
     drop_all(kick, kick->first);
-    free(kick->set);
-    free(kick->set_of);
-    free(kick->seen);
+    waitset_done(&kick->set);
     pthread_mutex_destroy(&kick->lock);
     free(kick);
 }

@@ -1,6 +1,7 @@
 #include "waiters.h"
 
 #include "base/units.h"
+#include "waitset.h"
 
 #include <stdlib.h>
 
@@ -18,10 +19,7 @@ struct waiters {
     uint64_t due_ns;     /* the earliest time that the thread knows somebody wants to be woken at */
     struct mpool *pools; /* those with waiters, or lingering; the list holds a reference to each */
     /* Of the thread alone: what it waits for. */
-    struct pool **set;
-    struct mpool **set_of;
-    uint64_t *seen;
-    size_t n, cap;
+    struct waitset set; /* of struct mpool */
 };
 
 struct waiters *waiters_new(struct mount *m)
@@ -242,25 +240,6 @@ void waiters_kick(struct mount *m, struct mpool *pool)
     wake_some(m->waiters, pool, PICK_READY, WAKE_LOOK);
 }
 
-static int make_room(struct waiters *waiters)
-{
-    size_t cap = waiters->cap == 0 ? 64 : waiters->cap * 2;
-    void *set = realloc(waiters->set, cap * sizeof *waiters->set);
-
-    if (set != NULL)
-        waiters->set = set;
-    void *set_of = realloc(waiters->set_of, cap * sizeof *waiters->set_of);
-    if (set_of != NULL)
-        waiters->set_of = set_of;
-    void *seen = realloc(waiters->seen, cap * sizeof *waiters->seen);
-    if (seen != NULL)
-        waiters->seen = seen;
-    if (set == NULL || set_of == NULL || seen == NULL)
-        return -1;
-    waiters->cap = cap;
-    return 0;
-}
-
 /* From where on news of this pool matter: the least of its waiters, or its end when it only lingers. */
 static bool watch_from(const struct mpool *pool, uint64_t *ret)
 {
@@ -293,7 +272,7 @@ static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
     struct mpool **at = &waiters->pools, *pool;
     uint64_t now = clock_mono_ns(), deadline = UINT64_MAX, from;
 
-    waiters->n = 0;
+    waitset_clear(&waiters->set);
     waiters->due_ns = UINT64_MAX;
     while ((pool = *at) != NULL) {
         if ((pool->wait.first == NULL && now > pool->wait.linger_ns) || !watch_from(pool, &from)) {
@@ -309,13 +288,10 @@ static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
         note_due(waiters, pool);
         if (pool->pool == NULL)
             continue; /* whoever has news kicks */
-        if (waiters->n == waiters->cap && make_room(waiters) < 0)
+        if (!waitset_add(&waiters->set, pool->pool, from, pool))
             continue; /* looked at with every tick all the same */
         pool->wait.watched = true;
         pool->wait.watch_pos = from;
-        waiters->set[waiters->n] = pool->pool;
-        waiters->set_of[waiters->n] = pool;
-        waiters->seen[waiters->n++] = from;
     }
     return deadline < waiters->due_ns ? deadline : waiters->due_ns;
 }
@@ -365,16 +341,16 @@ static void serve_due(struct waiters *waiters)
 
 static void serve_ready(struct waiters *waiters)
 {
-    for (size_t i = 0; i < waiters->n; i++)
-        if (pool_ready(waiters->set[i], waiters->seen[i]))
-            wake_some(waiters, waiters->set_of[i], PICK_READY, WAKE_LOOK);
+    for (size_t i = 0; i < waiters->set.n; i++)
+        if (waitset_ready(&waiters->set, i))
+            wake_some(waiters, waiters->set.owners[i], PICK_READY, WAKE_LOOK);
 }
 
 static void unwatch(struct waiters *waiters)
 {
     pthread_mutex_lock(&waiters->lock);
-    for (size_t i = 0; i < waiters->n; i++)
-        waiters->set_of[i]->wait.watched = false;
+    for (size_t i = 0; i < waiters->set.n; i++)
+        ((struct mpool *)waiters->set.owners[i])->wait.watched = false;
     pthread_mutex_unlock(&waiters->lock);
 }
 
@@ -392,8 +368,8 @@ static void *wait_for_all(void *arg)
         deadline = gather(waiters, &done);
         pthread_mutex_unlock(&waiters->lock);
         unref_all(done);
-        (void)pool_wait(waiters->set, waiters->seen, waiters->n, deadline, &waiters->control,
-                        control);
+        (void)pool_wait(waiters->set.pools, waiters->set.seen, waiters->set.n, deadline,
+                        &waiters->control, control);
         unwatch(waiters);
         serve_ready(waiters);
         serve_due(waiters);
@@ -435,9 +411,7 @@ void waiters_free(struct waiters *waiters)
         pool->wait.listed = false;
         mpool_unref(pool);
     }
-    free(waiters->set);
-    free(waiters->set_of);
-    free(waiters->seen);
+    waitset_done(&waiters->set);
     pthread_mutex_destroy(&waiters->lock);
     free(waiters);
 }
