@@ -4,6 +4,7 @@
 #include "failure.h"
 #include "framing.h"
 #include "notes.h"
+#include "receipts.h"
 #include "status.h"
 #include "waiters.h"
 #include "work.h"
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,14 +19,6 @@
 #define BUSY_LIMIT_NS (5 * NS_PER_S)
 #define BUSY_LEAST_NS (50 * NS_PER_MS) /* that everybody waits at least */
 #define BUSY_NAP_NS (200 * NS_PER_US)  /* between tries of a worker */
-#define RECEIPTS_MAX 1024              /* of one open file; the oldest are dropped */
-#define RECEIPT_BYTES_MAX (1024 * 1024)
-
-struct receipt_line {
-    struct receipt_line *next;
-    size_t n, at; /* bytes, of which `at` were read */
-    char p[];
-};
 
 struct writer {
     struct handle handle;
@@ -35,11 +27,7 @@ struct writer {
     bool readable;      /* O_RDWR: receipts */
     atomic_size_t held; /* bytes of unfinished text; FLUSH looks */
     atomic_bool told;   /* a close has reported the text that is unfinished now */
-
-    pthread_mutex_t lock; /* for what follows */
-    struct receipt_line *first, **last;
-    size_t n_receipts, receipt_bytes;
-    struct fuse_pollhandle *ph;
+    struct receipts receipts;
 };
 
 /* One write(), from its arrival to its answer; or the end of the file, which may complete a line. */
@@ -74,119 +62,17 @@ static struct mpool *pool_of(const struct writer *w)
     return w->handle.node->pool;
 }
 
-/* --- receipts --- */
-
-static void drop_oldest(struct writer *w)
-{
-    struct receipt_line **at = &w->first, *line;
-
-    /* One that is half read stays, or the reader would get the end of another. */
-    if ((*at)->at > 0 && (*at)->next != NULL)
-        at = &(*at)->next;
-    line = *at;
-    *at = line->next;
-    if (line->next == NULL)
-        w->last = at;
-    w->n_receipts--;
-    w->receipt_bytes -= line->n;
-    free(line);
-}
-
-static void add_receipt(struct writer *w, struct bytes text)
-{
-    struct receipt_line *line = malloc(sizeof *line + text.n);
-
-    if (line == NULL)
-        return; /* as if it had been dropped for being too old */
-    *line = (struct receipt_line){.n = text.n};
-    memcpy(line->p, text.p, text.n);
-    *w->last = line;
-    w->last = &line->next;
-    w->n_receipts++;
-    w->receipt_bytes += text.n;
-    while (w->n_receipts > 1 &&
-           (w->n_receipts > RECEIPTS_MAX || w->receipt_bytes > RECEIPT_BYTES_MAX))
-        drop_oldest(w);
-}
-
-static void notify_poller(struct writer *w)
-{
-    struct fuse_pollhandle *ph;
-
-    pthread_mutex_lock(&w->lock);
-    ph = w->ph;
-    w->ph = NULL;
-    pthread_mutex_unlock(&w->lock);
-    handle_notify(w->handle.m, ph);
-}
-
-static void add_receipts(struct writer *w, const struct payload *payloads, size_t n,
-                         const struct receipt *receipt)
-{
-    auto_buf struct buf text = BUF_INIT;
-    struct time_cache cache = {0};
-
-    if (!w->readable)
-        return;
-    pthread_mutex_lock(&w->lock);
-    for (size_t i = n > RECEIPTS_MAX ? n - RECEIPTS_MAX : 0; i < n; i++) {
-        struct message message = {
-            .seq = receipt->first_seq + i, .time_ns = receipt->time_ns, .tags = payloads[i].tags};
-
-        buf_clear(&text);
-        if (message_receipt(&message, &cache, &text) == 0)
-            add_receipt(w, buf_bytes(&text));
-    }
-    pthread_mutex_unlock(&w->lock);
-    notify_poller(w);
-}
-
 static void writer_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                         const struct fuse_file_info *fi)
 {
-    struct writer *w = (struct writer *)h;
-    auto_buf struct buf out = BUF_INIT;
-
     (void)off;
     (void)fi;
-    pthread_mutex_lock(&w->lock);
-    while (w->first != NULL && out.n < size) {
-        struct receipt_line *line = w->first;
-        size_t n = line->n - line->at;
-
-        if (out.n > 0 && out.n + n > size)
-            break; /* whole lines where there is room */
-        if (n > size)
-            n = size;
-        if (buf_add(&out, line->p + line->at, n) < 0)
-            break;
-        line->at += n;
-        if (line->at < line->n)
-            break;
-        line->at = 0;
-        drop_oldest(w);
-    }
-    pthread_mutex_unlock(&w->lock);
-    fuse_reply_buf(req, out.p, out.n);
+    receipts_read(&((struct writer *)h)->receipts, req, size);
 }
 
 static void writer_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
 {
-    struct writer *w = (struct writer *)h;
-    struct fuse_pollhandle *replaced = NULL;
-    unsigned events = POLLOUT | POLLWRNORM;
-
-    pthread_mutex_lock(&w->lock);
-    if (w->first != NULL)
-        events |= POLLIN | POLLRDNORM;
-    if (ph != NULL) {
-        replaced = w->ph;
-        w->ph = ph;
-    }
-    pthread_mutex_unlock(&w->lock);
-    fuse_reply_poll(req, events);
-    if (replaced != NULL)
-        fuse_pollhandle_destroy(replaced);
+    receipts_poll(&((struct writer *)h)->receipts, req, ph);
 }
 
 /* --- the framing --- */
@@ -242,7 +128,8 @@ static bool commit(struct write_job *job, enum append_flags flags)
     if (n == 0)
         return true;
     if (pool_append(pool_of(w)->pool, payloads, n, flags, &receipt, &err) == 0) {
-        add_receipts(w, payloads, n, &receipt);
+        if (w->readable)
+            receipts_add(&w->receipts, w->handle.m, payloads, n, &receipt);
         framing_taken(&w->framing);
         job->good = job->complete;
         job->stored = true;
@@ -612,17 +499,9 @@ static void writer_destroy(struct handle *h)
 {
     struct writer *w = (struct writer *)h;
 
-    while (w->first != NULL) {
-        struct receipt_line *next = w->first->next;
-
-        free(w->first);
-        w->first = next;
-    }
-    if (w->ph != NULL)
-        fuse_pollhandle_destroy(w->ph);
+    receipts_done(&w->receipts);
     mount_unhold(h->m, atomic_load(&w->held));
     framing_done(&w->framing);
-    pthread_mutex_destroy(&w->lock);
     free(w);
 }
 
@@ -656,8 +535,7 @@ int append_open(struct opening *o)
     if (w == NULL)
         return ENOMEM;
     handle_init(&w->handle, &writer_ops, o->m, node);
-    pthread_mutex_init(&w->lock, NULL);
-    w->last = &w->first;
+    receipts_init(&w->receipts);
     w->sync = (o->flags & (O_SYNC | O_DSYNC)) != 0;
     w->readable = (o->flags & O_ACCMODE) == O_RDWR && node->place.kind == PLACE_APPEND;
     if (framing_init(&w->framing, framing_of(&node->place), node->place.lens,
