@@ -310,6 +310,83 @@ class Log(mount.Case):
         until("entr runs", ran)
         self.assertEqual(process.stdout.readline(), b"ran\n")
 
+    def shows(self, process, text, send=None):
+        """Waits until the program prints this; what it printed before is passed over.  `send` is tried again and again."""
+        seen = b""
+
+        def found():
+            nonlocal seen
+            if send is not None:
+                send()
+            while select.select([process.stdout], [], [], 0.02)[0]:
+                seen += os.read(process.stdout.fileno(), 4096)
+                if text in seen or process.poll() is not None:
+                    return True
+            return False
+
+        until("%s shows %r" % (process.command, text), found)
+        self.assertIn(text, seen)
+
+    def watched_by(self, script):
+        """Starts a program that prints `event` for each change."""
+        process = self.start(script)
+        until("it watches", lambda: self.has_inotify(process))
+        for send in (lambda: self.append("ci", {"n": 1}), lambda: self.pls("feed", "ci", "{}"), lambda: self.run_ok("echo '{}' >> ci/log")):
+            send()
+            self.shows(process, b"event\n")
+        self.kill(process)
+
+    def test_languages_that_watch(self):
+        """As their libraries do it: inotify on the file, or on the directory."""
+        python = """exec /usr/bin/python3 -c 'import ctypes, os, struct
+libc = ctypes.CDLL(None); fd = libc.inotify_init(); os.stat("ci/log")
+assert libc.inotify_add_watch(fd, b"%s", %s) > 0
+while True:
+    text, at = os.read(fd, 65536), 0
+    while at < len(text):
+        n = struct.unpack_from("iIII", text, at)[3]; name = text[at + 16:at + 16 + n].rstrip(b"\\0"); at += 16 + n
+        if name in (b"", b"log"): print("event", flush=True)'"""
+        for script in (
+            python % ("ci/log", "2"), python % ("ci/log", "0xfff & ~0x21"), python % ("ci", "8"), python % ("ci", "0x3ca"),
+            "exec node -e 'fs.watch(\"ci/log\", () => console.log(\"event\"))'",
+            "exec node -e 'fs.statSync(\"ci/log\"); fs.watch(\"ci\", (what, name) => name == \"log\" && console.log(\"event\"))'",
+            "inotifywait -qm --format event -e modify ci/log", "inotifywait -qm --format event -e close_write ci/log",
+            "cd ci; ls -l log > ../../out; exec inotifywait -qmr --include log --format event -e modify .",
+        ):
+            with self.subTest(script=script):
+                self.watched_by(script)
+
+    def test_programs_that_look_again_and_again(self):
+        for script in (
+            "exec node -e 'fs.watchFile(\"ci/log\", {interval: 5}, () => console.log(\"event\")); console.log(\"ready\")'",
+            "echo ready; exec /usr/bin/python3 -uc 'import os, time\nold = os.stat(\"ci/log\").st_size\nprint(\"ready\")\nwhile True:\n"
+            " new = os.stat(\"ci/log\").st_size\n if new != old: print(\"event\")\n old = new\n time.sleep(0.001)'",
+            "echo ready; tail -n0 ---disable-inotify -s0.01 -f ci/log | sed -u s/.*/event/",
+        ):
+            with self.subTest(script=script):
+                process = self.start(script)
+                self.shows(process, b"ready\n")
+                for _ in range(3):
+                    self.shows(process, b"event\n", lambda: self.append("ci", {"n": 1}))
+                self.kill(process)
+
+    def test_several_logs_in_one_tail(self):
+        self.mkpool("other")
+        process = self.start("exec tail -s0.05 -n0 -F ci/log other/log")
+        for n, pool in enumerate(("ci", "other", "ci")):
+            self.shows(process, b'{"n":%d}' % n, lambda: self.append(pool, {"n": n}))
+
+    def test_tail_by_name_outlives_its_pool(self):
+        self.append("ci", {"n": 1})
+        process = self.start("exec tail -s0.1 -n1 -F ci/log 2> ../complaints")
+        self.shows(process, b'"n":1}')
+        self.pls("pool", "delete", "ci")
+        complaints = pathlib.Path(self.dir, "complaints")
+        until("tail misses it", lambda: b"has become inaccessible" in complaints.read_bytes())
+        self.mkpool("ci")
+        self.append("ci", {"again": 1})
+        self.shows(process, b'"again":1')
+
     def has_inotify(self, process):
         for pid in self.pids(process):
             try:
