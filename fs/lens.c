@@ -211,9 +211,10 @@ bool lens_match(const struct lens *lens, const struct message *message)
     for (size_t i = 0; i < lens->n_tags; i++)
         if (!tags_have(message->tags, buf_bytes(&lens->tags[i])))
             return false;
-    for (size_t i = 0; i < lens->n_wheres; i++)
-        if (!where_match(lens->wheres[i], message))
-            return false;
+    for (unsigned cost = 0; cost < FILTER_COSTS; cost++) /* the cheap ones first */
+        for (size_t i = 0; i < lens->n_wheres; i++)
+            if (where_cost(lens->wheres[i]) == cost && !where_match(lens->wheres[i], message))
+                return false;
     return true;
 }
 

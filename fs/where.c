@@ -12,6 +12,7 @@ struct where {
     atomic_uint refs;
     struct buf expression;
     atomic_bool compiled, native;
+    atomic_uint cost;
     pthread_mutex_t lock; /* for what follows */
     struct filter *idle[IDLE_MAX];
     size_t n;
@@ -26,6 +27,7 @@ struct where *where_new(struct bytes expression)
     if (where == NULL)
         return NULL;
     atomic_init(&where->refs, 1);
+    atomic_init(&where->cost, FILTER_COST_LIBJQ);
     pthread_mutex_init(&where->lock, NULL);
     if (buf_add_bytes(&where->expression, expression) == 0)
         return where;
@@ -53,6 +55,11 @@ void where_unref(struct where *where)
 struct bytes where_expression(const struct where *where)
 {
     return buf_bytes(&where->expression);
+}
+
+enum filter_cost where_cost(const struct where *where)
+{
+    return (enum filter_cost)atomic_load(&where->cost);
 }
 
 bool where_is_native(const struct where *where)
@@ -97,6 +104,7 @@ int where_compile(struct where *where, bool trusted, struct error *err)
         atomic_store(&where->native, true);
     else if (!trusted || filter_new_with(where_expression(where), 0, &filter, err) < 0)
         return -1;
+    atomic_store(&where->cost, filter_cost(filter));
     give(where, filter);
     atomic_store(&where->compiled, true);
     return 0;

@@ -23,6 +23,9 @@ struct bytes where_expression(const struct where *where);
  */
 int where_compile(struct where *where, bool trusted, struct error *err);
 
+/* What it takes to evaluate it; the most as long as it is not compiled. */
+enum filter_cost where_cost(const struct where *where);
+
 /* May anybody have it evaluated?  False as long as it is not compiled. */
 bool where_is_native(const struct where *where);
 
