@@ -2,14 +2,15 @@
 
 #include "filter_eval.h"
 #include "filter_libjq.h"
+#include "filter_mistake.h"
 #include "filter_problem.h"
 #include "filter_split.h"
 
 #include <stdlib.h>
 
 /*
- * Usually one of the two does the work, and the other is NULL; of conditions joined by `and` the native
- * evaluator takes those it knows, and libjq the others.
+ * Usually one of the two does the work, and the other is NULL; of conditions joined by `and` the
+ * native evaluator takes those it knows, and libjq the others.
  */
 struct filter {
     struct buf expression;
@@ -43,6 +44,8 @@ static int compile_parts(struct filter *filter, const struct words *words, struc
     if (result != 1)
         return result;
     result = program_parse(&native, &filter->program, &at, err);
+    if (result == 1 && mistaken_key(&native, filter->program.stranger, err) < 0)
+        return -1;
     if (result == 1 && words_scan(buf_bytes(&rest_text), &rest, NULL) == 0 &&
         libjq_filter_new(&rest, &filter->libjq, NULL) == 0)
         return 1;
@@ -67,18 +70,24 @@ static int compile_with_libjq(struct filter *filter, const struct words *words, 
 static int compile(struct filter *filter, const struct words *words, enum filter_flags flags,
                    struct error *err)
 {
-    size_t at;
+    size_t at, stranger;
 
-    if (words_refuse(words, err) < 0)
+    if (words_refuse(words, err) < 0 || mistaken_words(words, err) < 0)
         return -1;
     switch (program_parse(words, &filter->program, &at, err)) {
     case 1:
+        if (mistaken_key(words, filter->program.stranger, err) < 0)
+            return -1;
         filter->evaluation = evaluation_new(&filter->program);
         return filter->evaluation != NULL ? 0 : fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     case 0:
+        stranger = filter->program.stranger;
         program_done(&filter->program);
-        return flags & FILTER_NATIVE_ONLY ? native_only(words, at, err)
-                                          : compile_with_libjq(filter, words, err);
+        if (flags & FILTER_NATIVE_ONLY)
+            return native_only(words, at, err);
+        if (compile_with_libjq(filter, words, err) < 0)
+            return -1;
+        return mistaken_key(words, stranger, err);
     default:
         return -1;
     }

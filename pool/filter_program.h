@@ -66,6 +66,7 @@ struct program {
     size_t n_first;
     struct path *paths;
     size_t n_paths;
+    size_t stranger; /* the word that is a first key which no message has, or words->n */
     struct regex *regexes; /* a list */
 };
 

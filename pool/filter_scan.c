@@ -1,5 +1,6 @@
 #include "filter_scan.h"
 
+#include "filter_mistake.h"
 #include "filter_problem.h"
 
 #include <stdlib.h>
@@ -217,7 +218,7 @@ static int scan_sign(struct scan *s)
                                                                       : '}') < 0)
         return -1;
     if (c == '\0' || strchr(".?=;,:|+-*/%$<>([{", c) == NULL)
-        return wrong(s, s->at, "this character has no meaning here");
+        return mistaken_character(s->words.text, s->at, s->err);
     return add(s, WORD_SIGN, 1);
 }
 

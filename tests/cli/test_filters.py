@@ -93,6 +93,23 @@ class Filters(harness.Case):
         self.assertEqual(follow.json_line()["seq"], 1)
         self.assertEqual(follow.wait(), 0)
 
+    def test_what_is_often_mistaken__is_named(self):
+        for expression, place, what in (
+            ('.seq == 1 && .data.ok', 11, "`&&` is `and` in jq"),
+            ('.seq == 1 || .data.ok', 11, "`||` is `or` in jq"),
+            ('!.data.ok', 1, "`!` is `not` in jq, behind a pipe, as in `(.data.ok | not)`"),
+            (".data.level == 'error'", 16, 'strings stand between double quotes: "error"'),
+            ('.data.level = "error"', 13, "`=` sets a value; `==` compares"),
+            ('.data.a-b == 1', 8, 'a key with a dash is written `.data["a-b"]`; a minus has blanks around it'),
+            ('.data.["a b"] == 1', 6, 'no dot stands before `[`, as in `.data["a b"]`'),
+            ('.level == "error"', 1, "a message has .seq, .time, .meta.tags and .data; a key of its data is `.data.level`"),
+            ('.tags[] == "a"', 1, "a message has its tags in `.meta.tags`"),
+        ):
+            error = self.refused("Usage", "follow", "demo", "--where", expression)
+            self.assertEqual((error["message"], error["hint"]), (
+                "invalid filter expression",
+                'In `%s`, at character %d: %s. An expression that works: .data.level == "error"' % (expression, place, what)))
+
     def test_whole_numbers__are_exact(self):
         self.assertTrue(self.matches(".data.n == -9223372036854775808"))
         self.assertFalse(self.matches(".data.n == -9223372036854775807"))

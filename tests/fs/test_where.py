@@ -79,7 +79,11 @@ class Where(mount.Case):
     def test_what_does_not_compile(self):
         for expression, complaint in (
             (".data.n ==", "something is missing"), ("nonsense(", None), ("$ENV", None), ("env.HOME", None), ("input", None),
-            (".data.n.", None), ("1 +", None),
+            (".data.n.", None), ("1 +", None), (".seq == 1 && .data.ok", ", at character 11: `&&` is `and` in jq."),
+            ('.data.["a b"] == 1', ', at character 6: no dot stands before `[`, as in `.data["a b"]`.'),
+            (".level == 'x'", ', at character 11: strings stand between double quotes: "x".'),
+            ('.level == "x"', ", at character 1: a message has .seq, .time, .meta.tags and .data; a key of its data is `.data.level`."),
+            ('.data.level = "x"', ", at character 13: `=` sets a value; `==` compares."),
         ):
             with self.subTest(expression=expression):
                 self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + expression))

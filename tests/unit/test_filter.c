@@ -278,6 +278,78 @@ static void what_does_not_compile__is_pointed_at(void **state)
         fails_with(cases[i].expression, cases[i].hint);
 }
 
+static void what_is_often_mistaken__is_named(void **state)
+{
+    static const struct {
+        const char *expression, *hint;
+    } cases[] = {
+        {".seq == 1 && .data.ok",             "`.seq == 1 && .data.ok`, at character 11: `&&` is `and` in jq."           },
+        {".seq == 1 & .data.ok",              ", at character 11: `&` has no meaning in jq; `and` joins conditions."     },
+        {".seq == 1 || .data.ok",             ", at character 11: `||` is `or` in jq."                                   },
+        {"!.data.ok",                         ", at character 1: `!` is `not` in jq, behind a pipe, as in "
+                                              "`(.data.ok | not)`."                                                      },
+        {".data.a ! = 1",                     ", at character 9: `!` is `not` in jq"                                     },
+        {".data.a === 1",                     ", at character 9: `===` is `==` in jq."                                   },
+        {".data.a !== 1",                     ", at character 9: `!==` is `!=` in jq."                                   },
+        {".data.a =< 1",                      ", at character 9: `=<` is `<=` in jq."                                    },
+        {".data.a <> 1",                      ", at character 9: `<>` is `!=` in jq."                                    },
+        {".data.a =~ \"x\"",                  ", at character 10: `~` is `test` in jq"                                   },
+        {".data.level == 'error'",            ", at character 16: strings stand between double quotes: \"error\"."       },
+        {".data.level == 'a \"b\"'",          ", at character 16: strings stand between double quotes: \"text\"."        },
+        {".data.level == '",                  ", at character 16: strings stand between double quotes"                   },
+        {".seq == 1 AND .seq == 2",           ", at character 11: `AND` is `and` in jq."                                 },
+        {".data.ok == True",                  ", at character 13: `True` is `true` in jq."                               },
+        {".data.a-b == 1",                    ", at character 8: a key with a dash is written `.data[\"a-b\"]`; a minus "
+                                              "has blanks around it."                                                    },
+        {".data | .content-type == 1",        "is written `.[\"content-type\"]`"                                         },
+        {".data.x.a-b-c.d | test(\"x\")",     "is written `.data.x[\"a-b-c\"]`"                                          },
+        {".data.[\"a b\"] == 1",              ", at character 6: no dot stands before `[`, as in `.data[\"a b\"]`."      },
+        {".data.level = \"error\"",           ", at character 13: `=` sets a value; `==` compares."                      },
+        {".seq > 1 and .data.level = \"e\"",  ", at character 26: `=` sets"                                              },
+        {".seq > 1 and (.data.l = \"e\")",    ", at character 23: `=` sets"                                              },
+        {".data | select(.level = \"e\")",    ", at character 23: `=` sets"                                              },
+        {"any(.data[]; . = 1)",               ", at character 16: `=` sets"                                              },
+        {"if .data.a = 1 then true else false end", ", at character 12: `=` sets"                                        },
+        {".level == \"error\"",               ", at character 1: a message has .seq, .time, .meta.tags and .data; a key "
+                                              "of its data is `.data.level`."                                            },
+        {".seq == 1 and .n % 2 == 0",         ", at character 15: a message has .seq"                                    },
+        {".n % 2 == 0",                       "is `.data.n`"                                                             },
+        {".n == 1 and .seq % 2 == 0",         "is `.data.n`"                                                             },
+        {"select(.data.a == 1 or .b == 1)",   ", at character 24: a message has .seq"                                    },
+        {".tags[] == \"a\"",                  ", at character 1: a message has its tags in `.meta.tags`."                },
+        {".seq == 1 and (.tags | index(\"a\"))", ", at character 16: a message has its tags"                             },
+    };
+    static const char *const fine[] = {
+        ".data[\"a-b\"] == 1",
+        ".data.a -1 == 0",
+        ".data.a - .data.b == 0",
+        "def b: 1; .data.a-b == 0",
+        "(.data.level = \"e\") | .data.level == \"e\"",
+        ".data | .level = 1 | .level == 1",
+        ".level = .data.level | .level == 1",
+        "[.data | .x = 1] | length == 1",
+        "map_values(.x? = 1) | length == 4",
+        "(.data.x = 1) == .",
+        ".data.level? // .level",
+        ".level? == 1",
+        ".level // .data.level",
+        "has(\"level\")",
+        ".data | .level == 1 and .tags == null",
+        "{level: 1} | .level == 1",
+        "def AND: 1; AND == 1",
+        ".data.AND == {OR: 1}.OR",
+        "\"'&&\" == \"||!\" # && ' ~",
+        ".[\"data\"] == 1",
+        "if true then .[\"data\"] else 1 end",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++)
+        fails_with(cases[i].expression, cases[i].hint);
+    for (size_t i = 0; i < LEN(fine); i++)
+        filter_free(filter_of(fine[i]));
+}
+
 static void what_is_long_or_deep__is_refused(void **state)
 {
     static const struct {
@@ -895,6 +967,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(data_at_its_limits__is_seen),
         cmocka_unit_test(the_lowest_integer__may_be_divided),
         cmocka_unit_test(what_does_not_compile__is_pointed_at),
+        cmocka_unit_test(what_is_often_mistaken__is_named),
         cmocka_unit_test(what_is_long_or_deep__is_refused),
         cmocka_unit_test(a_nul_byte__does_not_hide_the_rest),
         cmocka_unit_test(other_worlds__are_refused_however_spelt),

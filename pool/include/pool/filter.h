@@ -20,7 +20,9 @@
  *    nowhere by index and its like, a number that is no time is an error;
  *  - a constant regular expression that is none does not compile, where jq would never match;
  *  - a slice from or to nan is one without that end, where jq would abort;
- *  - functions whose names begin with `_` are jq's own and refused;
+ *  - functions whose names begin with `_` are jq's own and refused; so is what jq takes but hardly
+ *    anybody means: a first key that no message has (`.level`, but not `.level?` or `.level // 1`),
+ *    `=` where its value is the answer, `.data.a-b` without blanks;
  *  - there are limits: steps, or seconds and memory, for a message (FILTER_FAILED), steps of a
  *    regular expression (an error of jq: no match), words and nesting of an expression.
  *
