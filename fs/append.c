@@ -127,7 +127,7 @@ static bool commit(struct write_job *job, enum append_flags flags)
 
     if (n == 0)
         return true;
-    if (pool_append(pool_of(w)->pool, payloads, n, flags, &receipt, &err) == 0) {
+    if (pool_append(pool_of(w)->pool, payloads, n, flags | APPEND_WAKE_OTHERS, &receipt, &err) == 0) {
         if (w->readable)
             receipts_add(&w->receipts, w->handle.m, payloads, n, &receipt);
         framing_taken(&w->framing);

@@ -368,8 +368,8 @@ static void *wait_for_all(void *arg)
         deadline = gather(waiters, &done);
         pthread_mutex_unlock(&waiters->lock);
         unref_all(done);
-        (void)pool_wait(waiters->set.pools, waiters->set.seen, waiters->set.n, deadline,
-                        &waiters->control, control);
+        (void)pool_wait_served(waiters->set.pools, waiters->set.seen, waiters->set.n, deadline,
+                               &waiters->control, control);
         unwatch(waiters);
         serve_ready(waiters);
         serve_due(waiters);

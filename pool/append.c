@@ -200,7 +200,7 @@ static int append_locked(struct writing *w, const struct payload *payloads, size
          */
         if (done < n) {
             atomic_thread_fence(memory_order_seq_cst);
-            notify_wake(w->pool->ring.live);
+            notify_wake(w->pool->ring.live, 0);
         }
     }
     if (atomic_load(&w->pool->file.dead)) /* written to a zero page of our own: not in the file */
@@ -231,7 +231,7 @@ int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
     }
     int result = append_locked(&w, payloads, n, ret_receipt, err);
     lock_release(&pool->ring.live->lock);
-    notify_wake(pool->ring.live);
+    notify_wake(pool->ring.live, (flags & APPEND_WAKE_OTHERS) != 0 ? atomic_load(&pool->alone) : 0);
     if (result == 0 && (flags & APPEND_FLUSH) != 0)
         result = flush_upto(pool, w.commit.head, err);
     return result;

@@ -19,6 +19,7 @@ struct pool {
     uint64_t (*now_ns)(void);     /* wall clock; tests set another */
     /* when an append last looked at the link count; clock_real_ns() */
     _Atomic uint64_t looked_ns;
+    _Atomic uint32_t alone;       /* the wake word of pool_wait_served() that waits alone, see notify.h */
     atomic_bool unlinked;         /* the file has no name any more */
 };
 

@@ -25,7 +25,7 @@
  *
  *   128   lock                    8   who writes: see lock.h
  *   136   gone                    4   1: deleted, under the lock
- *   192   waiting                 4   odd: somebody sleeps, see notify.h
+ *   192   waiting                 4   rounds * 4, and who sleeps, see notify.h
  *   256   tail                    8   position of the oldest frame
  *   320   gen                     8   which commit is in force: commits[gen % 2]
  *   384   commits[2]          2 x 64  see below

@@ -13,7 +13,12 @@
 #define SYS_futex_waitv 449
 #endif
 
-void notify_wake(struct header_live *live)
+static uint32_t next_round(uint32_t word)
+{
+    return (word | NOTIFY_SOMEBODY | NOTIFY_SEVERAL) + 1;
+}
+
+void notify_wake(struct header_live *live, uint32_t alone)
 {
     /*
      * notify_wake:B, pairs with notify_sleep:A.  On x86 the exchange that released the lock is the
@@ -23,18 +28,35 @@ void notify_wake(struct header_live *live)
     atomic_thread_fence(memory_order_seq_cst);
 #endif
     uint32_t seen = atomic_load_explicit(&live->waiting, memory_order_seq_cst);
-    if ((seen & 1) != 0 &&
-        atomic_compare_exchange_strong_explicit(&live->waiting, &seen, seen + 1,
-                                                memory_order_seq_cst, memory_order_seq_cst))
-        (void)futex_wake(&live->waiting, INT_MAX); /* else another writer has just done it */
+    while ((seen & NOTIFY_SOMEBODY) != 0 && seen != alone)
+        if (atomic_compare_exchange_weak_explicit(&live->waiting, &seen, next_round(seen),
+                                                  memory_order_seq_cst, memory_order_seq_cst)) {
+            (void)futex_wake(&live->waiting, INT_MAX);
+            return;
+        } /* another writer has just done it, or a second sleeper has come */
 }
 
-uint32_t notify_sleep(struct header_live *live)
+/* The word with a sleeper more. */
+static uint32_t with_sleeper(uint32_t word, uint32_t alone)
 {
-    uint32_t before = atomic_fetch_or_explicit(&live->waiting, 1, memory_order_seq_cst);
+    if ((word & NOTIFY_SOMEBODY) == 0)
+        return word | NOTIFY_SOMEBODY;
+    return word == alone ? word : word | NOTIFY_SEVERAL;
+}
 
+uint32_t notify_sleep(struct header_live *live, _Atomic uint32_t *alone)
+{
+    uint32_t mine = alone != NULL ? atomic_load_explicit(alone, memory_order_relaxed) : 0, next;
+    uint32_t word = atomic_load_explicit(&live->waiting, memory_order_relaxed);
+
+    do
+        next = with_sleeper(word, mine);
+    while (!atomic_compare_exchange_weak_explicit(&live->waiting, &word, next,
+                                                  memory_order_seq_cst, memory_order_relaxed));
+    if (alone != NULL)
+        atomic_store_explicit(alone, (next & NOTIFY_SEVERAL) == 0 ? next : 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst); /* notify_sleep:A, pairs with notify_wake:B */
-    return before | 1;
+    return next;
 }
 
 bool pool_ready(struct pool *pool, uint64_t seen)
@@ -100,12 +122,13 @@ static uint64_t nap_length(struct pool *const *pools, size_t n, uint64_t now, ui
 }
 
 /* Only the first POOL_WAIT_MAX are slept on; those beyond are looked at when the nap ends. */
-static void announce(struct pool *const *pools, size_t n, uint32_t expected[POOL_WAIT_MAX])
+static void announce(struct pool *const *pools, size_t n, bool served,
+                     uint32_t expected[POOL_WAIT_MAX])
 {
     for (size_t i = 0; i < n && i < POOL_WAIT_MAX; i++) {
         struct header_live *live = pools[i]->ring.live;
         expected[i] = pools[i]->file.writable
-                          ? notify_sleep(live)
+                          ? notify_sleep(live, served ? &pools[i]->alone : NULL)
                           : atomic_load_explicit(&live->waiting, memory_order_seq_cst);
     }
 }
@@ -117,15 +140,15 @@ static void look_at_disk(struct pool *const *pools, size_t n)
         (void)pool_check_alive(pools[i], NULL); /* marks the handle, which pool_ready() sees */
 }
 
-enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen, size_t n,
-                                uint64_t deadline_ns, const uint32_t *control,
-                                uint32_t control_value)
+static enum pool_wait_result wait_for_any(struct pool *const *pools, const uint64_t *seen, size_t n,
+                                          uint64_t deadline_ns, const uint32_t *control,
+                                          uint32_t control_value, bool served)
 {
     uint64_t poll_ns = NOTIFY_POLL_MIN_NS, looked = clock_mono_ns();
     uint32_t expected[POOL_WAIT_MAX];
 
     for (;;) {
-        announce(pools, n, expected);
+        announce(pools, n, served, expected);
         if (any_ready(pools, seen, n) || control_changed(control, control_value))
             return POOL_WAIT_READY;
         uint64_t now = clock_mono_ns();
@@ -144,6 +167,20 @@ enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen,
             look_at_disk(pools, n);
         }
     }
+}
+
+enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen, size_t n,
+                                uint64_t deadline_ns, const uint32_t *control,
+                                uint32_t control_value)
+{
+    return wait_for_any(pools, seen, n, deadline_ns, control, control_value, false);
+}
+
+enum pool_wait_result pool_wait_served(struct pool *const *pools, const uint64_t *seen, size_t n,
+                                       uint64_t deadline_ns, const uint32_t *control,
+                                       uint32_t control_value)
+{
+    return wait_for_any(pools, seen, n, deadline_ns, control, control_value, true);
 }
 
 void pool_wake_control(uint32_t *control)

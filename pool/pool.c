@@ -454,6 +454,6 @@ int pool_delete_within(const char *path, uint64_t limit_ns, struct error *err)
         return -1;
     int result = delete_locked(pool, path, err);
     lock_release(&pool->ring.live->lock);
-    notify_wake(pool->ring.live);
+    notify_wake(pool->ring.live, 0);
     return result;
 }

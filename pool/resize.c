@@ -117,7 +117,7 @@ int pool_resize(struct pool *pool, uint64_t size, struct error *err)
     case LOCK_TAKEN_OVER: /* what it left is not in force: the pool is as empty as it looks */
         result = replace_locked(pool, temp, dir, err);
         lock_release(&pool->ring.live->lock);
-        notify_wake(pool->ring.live);
+        notify_wake(pool->ring.live, 0);
         break;
     }
     (void)unlink(temp); /* not there any more, or not wanted */

@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -283,6 +284,111 @@ static void killed_followers__leave_no_wakes_behind(void **state)
     munmap(board, sizeof *board);
 }
 
+/* ---- a process that serves its own readers ---- */
+
+struct served {
+    pthread_t thread;
+    struct pool *pool;
+    uint64_t seen;
+    uint32_t control;
+    atomic_int tid;
+    _Atomic unsigned wakes;
+};
+
+/* Ends when the control word is changed. */
+static void *wait_served(void *arg)
+{
+    struct served *served = arg;
+
+    atomic_store(&served->tid, (int)syscall(SYS_gettid));
+    while (__atomic_load_n(&served->control, __ATOMIC_SEQ_CST) == 0) {
+        (void)pool_wait_served(&served->pool, &served->seen, 1, UINT64_MAX, &served->control, 0);
+        served->seen = head_of(served->pool);
+        atomic_fetch_add(&served->wakes, 1);
+    }
+    return NULL;
+}
+
+static void served_start(struct served *served, struct pool *pool)
+{
+    *served = (struct served){.pool = pool, .seen = head_of(pool)};
+    must(pthread_create(&served->thread, NULL, wait_served, served) == 0, "no thread");
+    while (atomic_load(&served->tid) == 0)
+        nap_ms(1);
+    await_sleep(atomic_load(&served->tid));
+}
+
+static void served_end(struct served *served)
+{
+    pool_wake_control(&served->control);
+    pthread_join(served->thread, NULL);
+}
+
+static void append_for_others(struct pool *pool)
+{
+    struct payload payload = payload_make(BYTES(""), 0, BYTES("{}"));
+
+    must(pool_append(pool, &payload, 1, APPEND_WAKE_OTHERS, NULL, NULL) == 0, "no append");
+}
+
+static uint32_t wake_word(struct pool *pool)
+{
+    return atomic_load(&pool->ring.live->waiting);
+}
+
+static void a_served_wait__sleeps_through_appends_for_others_alone(void **state)
+{
+    auto_pool struct pool *pool = pool_must_make("served.plasmite", 8192, POOL_INDEX_AUTO);
+    auto_pool struct pool *other = pool_must_open(scratch_path("served.plasmite"), POOL_READ_WRITE);
+    struct served served;
+    uint32_t word;
+
+    (void)state;
+    served_start(&served, pool);
+    word = wake_word(pool);
+    for (int i = 0; i < 100; i++)
+        append_for_others(pool);
+    assert_int_equal(wake_word(pool), word); /* no wake call was made */
+    append_proof(pool, 1, 1, 100);
+    assert_int_not_equal(wake_word(pool), word);
+    for (int i = 0; i < 3; i++) { /* somebody else's process would have a handle of its own, too */
+        unsigned wakes = atomic_load(&served.wakes);
+        await_sleep(atomic_load(&served.tid));
+        word = wake_word(pool);
+        append_for_others(other);
+        assert_int_not_equal(wake_word(pool), word);
+        while (atomic_load(&served.wakes) == wakes)
+            nap_ms(1);
+    }
+    served_end(&served);
+}
+
+static void others__are_woken_beside_a_served_wait(void **state)
+{
+    auto_pool struct pool *pool = pool_must_make("beside.plasmite", 8192, POOL_INDEX_AUTO);
+    const char *path = scratch_path("beside.plasmite");
+    struct board *board = new_board();
+    struct served served;
+    uint64_t slow = 0;
+
+    (void)state;
+    served_start(&served, pool);
+    pid_t pid = start_follower(&path, 1, board);
+    for (uint32_t round = 0; round < 200; round++) {
+        await_sleep(pid);
+        atomic_store(&board->heard, 0);
+        atomic_store(&board->slowest_ns, 0);
+        atomic_store(&board->sent_ns, clock_mono_ns());
+        append_for_others(pool);
+        await_heard(board, 1);
+        slow += atomic_load(&board->slowest_ns) > NOTIFY_NAP_NS / 2;
+    }
+    end(pid);
+    served_end(&served);
+    assert_true(slow <= 4);
+    munmap(board, sizeof *board);
+}
+
 /* The last one sleeping must be woken even when its fellow takes the lead: no message is met by sleep. */
 static void two_followers_in_step__never_miss_one(void **state)
 {
@@ -322,6 +428,8 @@ int main(void)
         cmocka_unit_test(followers__are_woken_by_any_of_their_pools),
         cmocka_unit_test(killed_followers__leave_no_wakes_behind),
         cmocka_unit_test(two_followers_in_step__never_miss_one),
+        cmocka_unit_test(a_served_wait__sleeps_through_appends_for_others_alone),
+        cmocka_unit_test(others__are_woken_beside_a_served_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

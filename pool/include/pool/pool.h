@@ -77,6 +77,8 @@ enum append_flags {
     APPEND_FLUSH = 1 << 0, /* return when the messages are on disk */
     /* Busy at once when another writer holds the lock for longer than a short spin (20 us) */
     APPEND_TRY = 1 << 1,
+    /* pool_wait_served() of this process, through this handle, need not return; not in a child of fork() */
+    APPEND_WAKE_OTHERS = 1 << 2,
 };
 
 struct receipt {
@@ -178,6 +180,14 @@ enum pool_wait_result { POOL_WAIT_READY, POOL_WAIT_TIMEOUT, POOL_WAIT_INTERRUPTE
 enum pool_wait_result pool_wait(struct pool *const *pools, const uint64_t *seen, size_t n,
                                 uint64_t deadline_ns, const uint32_t *control,
                                 uint32_t control_value);
+
+/*
+ * The same, for those who are told by the appender itself of what it appends with APPEND_WAKE_OTHERS: it returns for
+ * the messages of others at once, for those in its own time.  Saves a switch of threads for each message.
+ */
+enum pool_wait_result pool_wait_served(struct pool *const *pools, const uint64_t *seen, size_t n,
+                                       uint64_t deadline_ns, const uint32_t *control,
+                                       uint32_t control_value);
 
 /* Adds one to the control word and wakes whoever waits on it.  Safe in a signal handler. */
 void pool_wake_control(uint32_t *control);
