@@ -491,7 +491,8 @@ static void writer_abandon(struct handle *h)
 
     if (w->framing.kind != FRAMING_LINES)
         return;
-    while (!run(&job, APPEND_TRY | (w->sync ? APPEND_FLUSH : 0)) && clock_mono_ns() < job.deadline_ns)
+    while (!run(&job, APPEND_TRY | (w->sync ? APPEND_FLUSH : 0)) &&
+           clock_mono_ns() < job.deadline_ns)
         nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_NS}, NULL);
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define DELETE_LIMIT_NS NS_PER_S /* of waiting for a writer; the kernel lets nobody else into the root meanwhile */
+#define DELETE_LIMIT_NS NS_PER_S /* of waiting for a writer, while nobody else gets into the root */
 #define FORGET_LIMIT_NS NS_PER_S /* of waiting until the kernel has forgotten a deleted pool */
 
 /* An errno when the pool may not be deleted now. */

@@ -18,8 +18,11 @@ struct handle_ops {
     void (*flush)(fuse_req_t req, struct handle *h);
     void (*fsync)(fuse_req_t req, struct handle *h);
     void (*poll)(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph); /* owns ph */
-    void (*release)(struct handle *h); /* the last close: let go of what would keep it alive; may be NULL */
-    void (*abandon)(struct handle *h); /* still open when the mount ends, and no other thread runs; may be NULL */
+    void (*release)(
+        struct handle *h); /* the last close: let go of what would keep it alive; may be NULL */
+    void (*abandon)(
+        struct handle
+            *h); /* still open when the mount ends, and no other thread runs; may be NULL */
     void (*destroy)(struct handle *h); /* nobody uses it any more */
 };
 
@@ -51,7 +54,8 @@ struct opening {
 };
 
 /* Fills the common part and counts the open file. */
-void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m, struct node *node);
+void handle_init(struct handle *h, const struct handle_ops *ops, struct mount *m,
+                 struct node *node);
 void handle_unref(struct handle *h);
 
 /* At the very end, when no other thread runs any more. */

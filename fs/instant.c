@@ -165,5 +165,6 @@ enum view_result instant_make(struct mount *m, const struct place *place, struct
     *ret_time = making.time_ns;
     if (place->kind != PLACE_TAGS)
         return VIEW_OK;
-    return tags_list(pool->tags, pool->pool, m, patience, out, err); /* the one that may take long */
+    /* The one that may take long. */
+    return tags_list(pool->tags, pool->pool, m, patience, out, err);
 }

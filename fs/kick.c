@@ -33,8 +33,8 @@ struct kick {
     pthread_mutex_t lock; /* for the list; only the thread takes something off it */
     struct known *first;
     /* Of the thread alone: */
-    dev_t dev;  /* the mount's */
-    size_t max; /* pools: each is kept open */
+    dev_t dev;          /* the mount's */
+    size_t max;         /* pools: each is kept open */
     struct waitset set; /* of struct known */
 };
 

@@ -14,9 +14,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEEP_TRIES 16  /* new looks at a view that is overwritten quickly */
-#define OVERTAKEN_NS (5 * NS_PER_S) /* that a directory is known for files that are gone before they are opened */
-#define NEGATIVE_S 1.0 /* seconds that a fixed name is known not to be there */
+#define KEEP_TRIES 16               /* new looks at a view that is overwritten quickly */
+#define OVERTAKEN_NS (5 * NS_PER_S) /* that a directory is known for files gone before their open */
+#define NEGATIVE_S 1.0              /* seconds that a fixed name is known not to be there */
 
 /* One LOOKUP, on its way to an answer. */
 struct lookup {
@@ -81,8 +81,7 @@ static void reply_known(struct lookup *l, struct node *node)
 static void enter(struct lookup *l, struct node_version version, struct mpool *pool,
                   struct snapshot *snap)
 {
-    struct node *node =
-        nodes_enter(l->m->nodes, l->dir, l->name, version, &l->place, pool, snap);
+    struct node *node = nodes_enter(l->m->nodes, l->dir, l->name, version, &l->place, pool, snap);
 
     if (node == NULL)
         fuse_reply_err(l->req, ENOMEM);
@@ -197,8 +196,7 @@ static enum view_result find_lasting_view(const struct lookup *l, enum view_pati
     }
 }
 
-static enum view_result enter_view(struct lookup *l, enum view_patience patience,
-                                   struct error *err)
+static enum view_result enter_view(struct lookup *l, enum view_patience patience, struct error *err)
 {
     struct found found = {0};
     enum view_result result = find_lasting_view(l, patience, &found, err);
@@ -344,7 +342,7 @@ void lookup_name(fuse_req_t req, struct mount *m, struct node *dir, const char *
     else if (dir->place.kind == PLACE_ROOT && l.place.in_pool)
         enter_pool(&l);
     else if (dir->pool != NULL && !mpool_alive(dir->pool))
-        reply_error(&l, ESTALE); /* the kernel walks the path once more and finds what is there now */
+        reply_error(&l, ESTALE); /* the kernel walks once more and finds what is there now */
     else if (path_is_view(&l.place) && !trust_look(req, l.place.lens))
         forbid(&l);
     else

@@ -2,8 +2,8 @@
 #include "mount.h"
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/fds.h"
+#include "base/log.h"
 #include "base/stop.h"
 #include "base/units.h"
 #include "events.h"
@@ -34,7 +34,7 @@
 #include <time.h>
 
 #define STUCK_LIMIT_NS (2 * NS_PER_S) /* that the end waits for work under way */
-#define KICK_NS (5 * NS_PER_MS) /* between signals to a loop that is to end */
+#define KICK_NS (5 * NS_PER_MS)       /* between signals to a loop that is to end */
 
 /* As `plasmite`, which starts this program, tells its own. */
 static int report(struct error *err)
@@ -68,7 +68,8 @@ static int check(struct mount *m, struct error *err)
     m->dir = realpath(given, NULL);
     if (m->dir == NULL) {
         if (errno != ENOENT && errno != ENOTDIR)
-            return fail_os(err, PLSM_ERROR_IO, errno, "cannot look at the pool directory '%s'", given);
+            return fail_os(err, PLSM_ERROR_IO, errno, "cannot look at the pool directory '%s'",
+                           given);
         (void)fail(err, PLSM_ERROR_NOT_FOUND, "pool directory '%s' does not exist", given);
         return fail_hint(err, "Create it with `mkdir %s`.", given);
     }
@@ -79,13 +80,15 @@ static int check(struct mount *m, struct error *err)
     free(m->point);
     m->point = point;
     if (is_within(m->dir, m->point)) { /* every look at a pool would wait for the mount itself */
-        (void)fail(err, PLSM_ERROR_USAGE, "the pool directory '%s' lies within the mount point '%s'", m->dir, m->point);
+        (void)fail(err, PLSM_ERROR_USAGE,
+                   "the pool directory '%s' lies within the mount point '%s'", m->dir, m->point);
         return fail_hint(err, "Mount it on another directory, an empty one for instance.");
     }
     if (access("/dev/fuse", F_OK) == 0)
         return 0;
     (void)fail(err, PLSM_ERROR_NOT_FOUND, "/dev/fuse is missing: nothing can be mounted here");
-    return fail_hint(err, "Load the module with `modprobe fuse`; a container needs --device /dev/fuse.");
+    return fail_hint(err,
+                     "Load the module with `modprobe fuse`; a container needs --device /dev/fuse.");
 }
 
 static uint64_t read_sysctl(const char *path)
@@ -182,7 +185,8 @@ static int make_parts(struct mount *m, struct error *err)
     m->events = events_new(m);
     m->kick = kick_new(m);
     if (m->pools == NULL || m->nodes == NULL || m->waiters == NULL || m->workers == NULL ||
-        m->watch == NULL || m->matches == NULL || m->notes == NULL || m->events == NULL || m->kick == NULL)
+        m->watch == NULL || m->matches == NULL || m->notes == NULL || m->events == NULL ||
+        m->kick == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return 0;
 }
@@ -323,7 +327,8 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN); /* a pool beyond the limit of file sizes is EFBIG, not our end */
         raise_file_limit();
-        result = stop_install() < 0 ? fail_os(&err, PLSM_ERROR_IO, errno, "cannot catch signals") : check(&m, &err);
+        result = stop_install() < 0 ? fail_os(&err, PLSM_ERROR_IO, errno, "cannot catch signals")
+                                    : check(&m, &err);
         if (result == 0)
             result = options.foreground ? serve(&m, &options, &err)
                                         : serve_in_background(&m, &options, &err, &code);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define CACHE_MAX 64 /* lists without a user that are kept */
+#define CACHE_MAX 64        /* lists without a user that are kept */
 #define JUMP_MAX (1u << 20) /* blocks; a pool that lost more than this at once is begun anew */
 
 /* 64 messages: those whose number divided by 64 is the block's. */
@@ -26,7 +26,7 @@ struct matches {
     size_t n, cap;
     uint64_t first_block; /* number of blocks[0] */
     uint64_t count, bytes;
-    struct cursor at;     /* the next message to look at */
+    struct cursor at; /* the next message to look at */
     bool placed;
     struct buf store;
 };
@@ -338,7 +338,8 @@ static size_t search(const struct matches *list, bool by_bytes, uint64_t target)
 
     while (high - low > 1) {
         size_t mid = low + (high - low) / 2;
-        uint64_t before = by_bytes ? list->blocks[mid].bytes_before : list->blocks[mid].count_before;
+        uint64_t before =
+            by_bytes ? list->blocks[mid].bytes_before : list->blocks[mid].count_before;
 
         if (before <= target)
             low = mid;
@@ -361,7 +362,8 @@ uint64_t matches_last(const struct matches *list, uint64_t n, uint64_t low)
     if (list->count - n < list->blocks[i].count_before)
         return first; /* before the part that is kept */
     uint64_t bits = list->blocks[i].bits;
-    for (uint64_t skip = list->count - n - list->blocks[i].count_before; skip > 0 && bits != 0; skip--)
+    for (uint64_t skip = list->count - n - list->blocks[i].count_before; skip > 0 && bits != 0;
+         skip--)
         bits &= bits - 1;
     if (bits == 0)
         return first;

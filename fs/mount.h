@@ -39,16 +39,17 @@ struct mount {
     uint64_t new_pool_bytes;
     bool read_only;
     bool allow_other;
-    bool list_live;           /* show `follow` and `next` */
-    uint64_t start_ns;        /* wall clock; the time of files that never change */
+    bool list_live;    /* show `follow` and `next` */
+    uint64_t start_ns; /* wall clock; the time of files that never change */
     uint64_t start_mono_ns;
-    uint64_t park_limit_ns;   /* parked reads are answered with EINTR after this long; 0: never */
+    uint64_t park_limit_ns; /* parked reads are answered with EINTR after this long; 0: never */
     unsigned protocol_major, protocol_minor;
-    int ready_fd;             /* told one byte when the mount answers; -1: nobody asks */
-    atomic_bool stopping;     /* parked and new reads get ECONNABORTED */
-    atomic_size_t held;       /* bytes kept for open handles, see mount_hold() */
+    int ready_fd;         /* told one byte when the mount answers; -1: nobody asks */
+    atomic_bool stopping; /* parked and new reads get ECONNABORTED */
+    atomic_size_t held;   /* bytes kept for open handles, see mount_hold() */
     pthread_mutex_t handles_lock;
-    struct handle *handles;   /* all open files; those that nobody closes before the end are freed then */
+    struct handle
+        *handles; /* all open files; those that nobody closes before the end are freed then */
     size_t n_handles;
     atomic_uint_fast64_t requests, notifications; /* for `stats` */
 

@@ -10,7 +10,7 @@
 #define CROWDED_IDLE_NS NS_PER_S /* ... when there are more than: */
 #define ARGUMENTS_MAX 16384      /* names below parameter directories */
 #define N_BUCKETS_MIN 1024
-#define LOOK_BUCKETS 4096        /* looked through under one hold of the lock */
+#define LOOK_BUCKETS 4096 /* looked through under one hold of the lock */
 
 struct nodes {
     struct mount *mount;
@@ -332,9 +332,11 @@ bool nodes_stale(struct nodes *nodes, uint64_t now_ns, size_t *at, struct node *
     pthread_mutex_lock(&nodes->lock);
     uint64_t idle_ns = nodes->n_arguments > ARGUMENTS_MAX ? CROWDED_IDLE_NS : IDLE_NS;
     bool more = nodes->n_arguments > 0 && *at < nodes->n_buckets;
-    end = nodes->n_buckets - (more ? *at : 0) < LOOK_BUCKETS ? nodes->n_buckets : *at + LOOK_BUCKETS;
+    end =
+        nodes->n_buckets - (more ? *at : 0) < LOOK_BUCKETS ? nodes->n_buckets : *at + LOOK_BUCKETS;
     for (; more && *at < end && found < room; ++*at)
-        for (struct node *node = nodes->by_id[*at]; node != NULL && found < room; node = node->next_by_id) {
+        for (struct node *node = nodes->by_id[*at]; node != NULL && found < room;
+             node = node->next_by_id) {
             if (!is_argument(node) || node->lookups == 0 || now_ns - node->used_ns < idle_ns)
                 continue;
             node->refs++;
@@ -420,7 +422,8 @@ size_t nodes_below(struct nodes *nodes, const struct mpool *pool, uint64_t *ret,
 
     pthread_mutex_lock(&nodes->lock);
     for (size_t i = 0; i < nodes->n_buckets && found < n; i++)
-        for (struct node *node = nodes->by_id[i]; node != NULL && found < n; node = node->next_by_id)
+        for (struct node *node = nodes->by_id[i]; node != NULL && found < n;
+             node = node->next_by_id)
             if (node->pool == pool && node->lookups > 0)
                 ret[found++] = node->id;
     pthread_mutex_unlock(&nodes->lock);

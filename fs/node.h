@@ -23,8 +23,9 @@ struct node {
     unsigned refs;
     uint64_t used_ns;
     atomic_uint_fast64_t log_size; /* of a log: the largest that was told */
-    atomic_uint_fast64_t overtaken_ns; /* of a directory: when a file in it was gone before it was opened */
-    bool announced; /* the kernel was told that this pool is gone */
+    atomic_uint_fast64_t
+        overtaken_ns; /* of a directory: when a file in it was gone before it was opened */
+    bool announced;   /* the kernel was told that this pool is gone */
     /* Constant: */
     uint64_t id;
     uint64_t ino;
@@ -33,8 +34,8 @@ struct node {
     struct node *parent; /* with a reference; NULL for the root */
     char *name;
     struct place place;
-    struct mpool *pool;         /* with a reference; NULL outside pools */
-    struct snapshot *snapshot;  /* of a finite file */
+    struct mpool *pool;        /* with a reference; NULL outside pools */
+    struct snapshot *snapshot; /* of a finite file */
 };
 
 struct nodes *nodes_new(struct mount *m);

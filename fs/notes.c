@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_FAILURES 32   /* remembered of a pool */
-#define MOUNT_FAILURES 64  /* ... and of all */
+#define POOL_FAILURES 32  /* remembered of a pool */
+#define MOUNT_FAILURES 64 /* ... and of all */
 #define N_BUCKETS 1024
-#define IDLE_MAX 1024      /* pools that nobody uses now and of which something is remembered */
+#define IDLE_MAX 1024 /* pools that nobody uses now and of which something is remembered */
 
 /* The last so many lines. */
 struct ring {
@@ -28,7 +28,7 @@ struct notes {
 };
 
 struct notes_table {
-    pthread_mutex_t lock; /* for everything */
+    pthread_mutex_t lock;             /* for everything */
     struct notes *buckets[N_BUCKETS]; /* by identity */
     unsigned idle;
     struct ring failures;
@@ -165,7 +165,8 @@ static void remember(struct ring *ring, struct bytes line, uint64_t time_ns)
     ring->time_ns = time_ns;
 }
 
-void notes_add(struct mount *m, struct notes *notes, struct bytes line, uint64_t time_ns, bool rejected)
+void notes_add(struct mount *m, struct notes *notes, struct bytes line, uint64_t time_ns,
+               bool rejected)
 {
     pthread_mutex_lock(&m->notes->lock);
     if (notes != NULL) {

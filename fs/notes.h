@@ -22,7 +22,8 @@ struct notes *notes_get(struct mount *m, uint64_t identity);
 void notes_put(struct mount *m, struct notes *notes, bool pool_is_gone);
 
 /* A line that says what failed (failure.h): of a pool, or (NULL) outside pools; the mount remembers it in either case. */
-void notes_add(struct mount *m, struct notes *notes, struct bytes line, uint64_t time_ns, bool rejected);
+void notes_add(struct mount *m, struct notes *notes, struct bytes line, uint64_t time_ns,
+               bool rejected);
 
 /*
  * The lines, the latest last, added to *out: of the pool, or of the mount (NULL).  *ret_time is that of

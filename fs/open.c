@@ -65,24 +65,24 @@ static const struct {
     int (*read)(struct opening *o);
     int (*write)(struct opening *o);
 } openers[] = {
-    [PLACE_APPEND] = {append_open, append_open},
-    [PLACE_LINES] = {append_open, append_open},
-    [PLACE_LOG] = {open_log, open_log},
-    [PLACE_SIZE] = {open_shown, control_open},
-    [PLACE_CTL] = {open_shown, control_open},
-    [PLACE_EVENTS] = {events_open, NULL},
-    [PLACE_VERSION] = {open_shown, NULL},
-    [PLACE_STATS] = {open_shown, NULL},
-    [PLACE_ERRORS] = {open_shown, NULL},
-    [PLACE_README] = {open_shown, NULL},
-    [PLACE_INFO] = {open_shown, NULL},
-    [PLACE_TAGS] = {open_shown, NULL},
-    [PLACE_VALUE] = {open_shown, NULL},
-    [PLACE_LAST] = {open_shown, NULL},
-    [PLACE_SINCE] = {open_shown, NULL},
-    [PLACE_FROM] = {open_shown, NULL},
-    [PLACE_SEQ] = {open_shown, NULL},
-    [PLACE_NEXT] = {open_shown, NULL},
+    [PLACE_APPEND] = {append_open, append_open },
+    [PLACE_LINES] = {append_open, append_open },
+    [PLACE_LOG] = {open_log,    open_log    },
+    [PLACE_SIZE] = {open_shown,  control_open},
+    [PLACE_CTL] = {open_shown,  control_open},
+    [PLACE_EVENTS] = {events_open, NULL        },
+    [PLACE_VERSION] = {open_shown,  NULL        },
+    [PLACE_STATS] = {open_shown,  NULL        },
+    [PLACE_ERRORS] = {open_shown,  NULL        },
+    [PLACE_README] = {open_shown,  NULL        },
+    [PLACE_INFO] = {open_shown,  NULL        },
+    [PLACE_TAGS] = {open_shown,  NULL        },
+    [PLACE_VALUE] = {open_shown,  NULL        },
+    [PLACE_LAST] = {open_shown,  NULL        },
+    [PLACE_SINCE] = {open_shown,  NULL        },
+    [PLACE_FROM] = {open_shown,  NULL        },
+    [PLACE_SEQ] = {open_shown,  NULL        },
+    [PLACE_NEXT] = {open_shown,  NULL        },
 };
 
 /* 0, or an errno. */
@@ -104,7 +104,7 @@ static int open_kind(struct opening *o)
 {
     enum place_kind kind = o->node->place.kind;
     bool reads = (o->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY;
-    int (*open)(struct opening *o) = NULL;
+    int (*open)(struct opening * o) = NULL;
     int status = check_pool(o->node);
 
     if (status != 0)

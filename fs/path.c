@@ -12,11 +12,11 @@
 enum site {
     IN_ROOT = 1 << 0,
     IN_SYSTEM = 1 << 1,
-    IN_POOL = 1 << 2,  /* the pool directory itself */
-    IN_TAGS = 1 << 3,  /* under tags alone */
-    IN_DATA = 1 << 4,  /* under data, and perhaps tags */
-    IN_READ = 1 << 9,  /* under modifiers that only reading has */
-    IN_LIVE = 1 << 5,  /* under modifiers with live */
+    IN_POOL = 1 << 2, /* the pool directory itself */
+    IN_TAGS = 1 << 3, /* under tags alone */
+    IN_DATA = 1 << 4, /* under data, and perhaps tags */
+    IN_READ = 1 << 9, /* under modifiers that only reading has */
+    IN_LIVE = 1 << 5, /* under modifiers with live */
     IN_PARAM = 1 << 6,
     IN_SYSTEM_LIVE = 1 << 7,
     IN_STAT = 1 << 8,
@@ -39,45 +39,45 @@ static const struct row {
     bool link_live;
     uint64_t n;
 } rows[] = {
-    {"README", ~(unsigned)IN_STAT, ~(unsigned)IN_STAT, PLACE_README},
-    {".plasmite", IN_ROOT, IN_ROOT, PLACE_SYSTEM},
-    {"version", IN_SYSTEM, IN_SYSTEM, PLACE_VERSION},
-    {"events", IN_SYSTEM, IN_SYSTEM, PLACE_LINK, .link = "live/events", .link_live = true},
-    {"events", IN_SYSTEM_LIVE, IN_SYSTEM_LIVE, PLACE_EVENTS},
-    {"live", IN_SYSTEM, 0, PLACE_SYSTEM, .modifier = MODIFY_LIVE},
-    {"stats", IN_SYSTEM, IN_SYSTEM, PLACE_STATS},
-    {"errors", IN_SYSTEM | IN_POOL, IN_SYSTEM | IN_POOL, PLACE_ERRORS},
-    {"append", IN_WRITE, IN_WRITE, PLACE_APPEND},
-    {"lines", IN_POOL | IN_TAGS, IN_POOL | IN_TAGS, PLACE_LINES},
-    {"log", IN_POOL, IN_POOL, PLACE_LOG},
-    {"tail", IN_VIEWS, IN_VIEWS, PLACE_LAST, .n = TAIL_MESSAGES},
-    {"all", IN_VIEWS, IN_VIEWS, PLACE_LINK, .link = "from/1"},
-    {"follow", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/last/0", .link_live = true},
-    {"follow", IN_LIVE, IN_LIVE, PLACE_LINK, .link = "last/0", .link_live = true},
-    {"next", IN_FINITE, IN_FINITE, PLACE_LINK, .link = "live/next", .link_live = true},
-    {"next", IN_LIVE, IN_LIVE, PLACE_NEXT},
-    {"info", IN_POOL, IN_POOL, PLACE_INFO},
-    {"tags", IN_POOL, IN_POOL, PLACE_TAGS},
-    {"ctl", IN_POOL, IN_POOL, PLACE_CTL},
-    {"size", IN_POOL, IN_POOL, PLACE_SIZE},
-    {"stat", IN_POOL, IN_POOL, PLACE_STAT},
-    {"newest", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_NEWEST},
-    {"oldest", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_OLDEST},
-    {"count", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_COUNT},
-    {"used", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_USED},
-    {"capacity", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_CAPACITY},
-    {"rejected", IN_STAT, IN_STAT, PLACE_VALUE, .n = VALUE_REJECTED},
-    {"last", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_LAST},
-    {"since", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SINCE},
-    {"from", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_FROM},
-    {"seq", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_SEQ},
-    {"tag", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_TAG},
-    {"where", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_WHERE},
-    {"replay", IN_VIEWS, IN_POOL, PLACE_PARAM, .param = PLACE_VIEW, .modifier = MODIFY_REPLAY},
-    {"strict", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_STRICT},
-    {"data", IN_VIEWS, IN_POOL, PLACE_VIEW, .modifier = MODIFY_DATA},
-    /* Never listed: what is below may block, and walkers must not get there. */
-    {"live", IN_VIEWS, 0, PLACE_VIEW, .modifier = MODIFY_LIVE},
+    {"README",                ~(unsigned)IN_STAT,    ~(unsigned)IN_STAT,                       PLACE_README                                                                      },
+    {                                                                                                                                                                                                             ".plasmite",                IN_ROOT,               IN_ROOT,                             PLACE_SYSTEM                                                                                  },
+    {                                                                                                                                                                                                     "version",              IN_SYSTEM,                      IN_SYSTEM,                                         PLACE_VERSION                                                                           },
+    {                                                                                                                                                                                        "events",             IN_SYSTEM,             IN_SYSTEM,                                    PLACE_LINK,                                                                                   .link = "live/events", .link_live = true},
+    {                                                                                                                                                                                                      "events",         IN_SYSTEM_LIVE,                  IN_SYSTEM_LIVE,                                         PLACE_EVENTS                                                                             },
+    {                                                                                                                                                                                          "live",           IN_SYSTEM,         0,                                                 PLACE_SYSTEM,                                                                             .modifier = MODIFY_LIVE},
+    {                                                                                                                                                                                         "stats",            IN_SYSTEM,                                 IN_SYSTEM,                                                                  PLACE_STATS                                         },
+    {                                                                                                                                                      "errors",                       IN_SYSTEM | IN_POOL,                                     IN_SYSTEM | IN_POOL,                                                     PLACE_ERRORS                                                                                                                         },
+    {                                                                                                                                                                                    "append",                 IN_WRITE,      IN_WRITE,              PLACE_APPEND                                                               },
+    {                                                                                                                                                                                           "lines",                IN_POOL | IN_TAGS,                IN_POOL | IN_TAGS,                      PLACE_LINES                                                                                 },
+    {                                                                                                                                                                                                          "log",               IN_POOL,                          IN_POOL,                       PLACE_LOG                                                                               },
+    {                                                                                                                                                                                                            "tail",               IN_VIEWS,                          IN_VIEWS,                          PLACE_LAST,                                                                             .n = TAIL_MESSAGES},
+    {                                                                                                                                                                                                                     "all",              IN_VIEWS,                         IN_VIEWS,                                PLACE_LINK,                                                              .link = "from/1"},
+    {                                                                                                                                                                     "follow",                IN_FINITE,             IN_FINITE,                                    PLACE_LINK,                                                                                                      .link = "live/last/0", .link_live = true},
+    {                                                                                                                                                                                                                                                                               "follow",                  IN_LIVE,        IN_LIVE, PLACE_LINK,                   .link = "last/0", .link_live = true},
+    {                                                                                           "next",                       IN_FINITE,                                       IN_FINITE,                                                       PLACE_LINK,                                                                                                                  .link = "live/next", .link_live = true},
+    {                                                                                                                                                                                                                                                                                 "next",                  IN_LIVE,                 IN_LIVE,                                    PLACE_NEXT                                                                                          },
+    {                                                                                                                                                                                                                                      "info",                IN_POOL,               IN_POOL,                  PLACE_INFO                                                                 },
+    {                                                                                                                                                                                                                               "tags",                IN_POOL,                            IN_POOL,                                   PLACE_TAGS                                           },
+    {                                                                                                                                                 "ctl",             IN_POOL,                                  IN_POOL,                                                                     PLACE_CTL                                                                          },
+    {                                                                                                                                                       "size",                       IN_POOL,                                     IN_POOL,                                                PLACE_SIZE                                                                                     },
+    {                                                                                                                                                   "stat",                       IN_POOL,                                     IN_POOL,                                                PLACE_STAT                                                                                    },
+    {                                                                                                                                                                                                                                     "newest",                       IN_STAT,                                      IN_STAT,                                                 PLACE_VALUE,                                                                                          .n = VALUE_NEWEST},
+    {                                                                                                                                                                                                                                              "oldest",                       IN_STAT,                                       IN_STAT,                                                  PLACE_VALUE,                                                                                           .n = VALUE_OLDEST},
+    {                                                                                                                                                                                                                                               "count",                       IN_STAT,                                   IN_STAT,                                              PLACE_VALUE,                                                                                   .n = VALUE_COUNT},
+    {                                                                                                                                                                                                                                    "used",                       IN_STAT,                                   IN_STAT,                                              PLACE_VALUE,                                                                                    .n = VALUE_USED},
+    {                                                                                                                                                                                                                                      "capacity",                       IN_STAT,                                       IN_STAT,                                                 PLACE_VALUE,                                                                                      .n = VALUE_CAPACITY},
+    {                                                                                                                                                                                                                                       "rejected",                       IN_STAT,                                      IN_STAT,                                                PLACE_VALUE,                                                                                    .n = VALUE_REJECTED},
+    {                                                                                                                                                                                                              "last",                       IN_VIEWS,                                       IN_POOL,                                                 PLACE_PARAM,                                                                                     .param = PLACE_LAST},
+    {                                                                                                                                                                                                                  "since",                       IN_VIEWS,                                        IN_POOL,                                                                        PLACE_PARAM,                                                                                                                              .param = PLACE_SINCE},
+    {                                                                                                                                                                                                                                                                        "from",                       IN_VIEWS,                                        IN_POOL,                                                                     PLACE_PARAM,                                                                                                                                                .param = PLACE_FROM},
+    {                                                                                                                                                                                                                                                                                                         "seq", IN_VIEWS,                      IN_POOL,                                                        PLACE_PARAM,                                                                                                                       .param = PLACE_SEQ},
+    {                                                                                                                                                                                                                                                                                                               "tag",    IN_VIEWS, IN_POOL,                                         PLACE_PARAM,                                                                                                                    .param = PLACE_VIEW, .modifier = MODIFY_TAG},
+    {                                                                                                                                                                                                          "where",            IN_VIEWS,              IN_POOL,                             PLACE_PARAM,                                                                                                .param = PLACE_VIEW, .modifier = MODIFY_WHERE},
+    {                                                                                                                                                                                                               "replay",                IN_VIEWS,                           IN_POOL,                PLACE_PARAM,                                                                                       .param = PLACE_VIEW, .modifier = MODIFY_REPLAY},
+    {                                                                                                                                                                                                     "strict",                IN_VIEWS,                           IN_POOL,            PLACE_VIEW,                                                                                          .modifier = MODIFY_STRICT},
+    {                                                                                                                                                                                                                                                                                                 "data",                      IN_VIEWS,                                 IN_POOL,     PLACE_VIEW, .modifier = MODIFY_DATA},
+ /* Never listed: what is below may block, and walkers must not get there. */
+    { "live",                        IN_VIEWS,                                              0,                                                                                       PLACE_VIEW,                                                                                                                                                                          .modifier = MODIFY_LIVE},
 };
 
 #define N_ROWS (sizeof rows / sizeof rows[0])
@@ -219,8 +219,9 @@ static int invalid(struct error *err, size_t at, const char *why)
     return EINVAL;
 }
 
-static const char is_control[] = "control characters cannot stand in a name; of `%` and two hex digits one byte is made, "
-                                 "so write `%25` or put a space behind `%`";
+static const char is_control[] =
+    "control characters cannot stand in a name; of `%` and two hex digits one byte is made, "
+    "so write `%25` or put a space behind `%`";
 
 /* `%` and two hex digits are one byte; any other `%` is itself.  EINVAL when a control byte comes out. */
 static int decode(const char *name, struct buf *out, struct error *err)
@@ -251,7 +252,8 @@ static bool has_c1_control(struct bytes text)
 }
 
 /* A tag or an expression. */
-static int read_text(struct place *next, const char *name, enum modifier modifier, struct error *err)
+static int read_text(struct place *next, const char *name, enum modifier modifier,
+                     struct error *err)
 {
     auto_buf struct buf text = BUF_INIT;
     struct error why = ERROR_INIT;
@@ -412,7 +414,8 @@ bool path_is_view(const struct place *place)
 
 bool path_is_stream(const struct place *place)
 {
-    return place->kind == PLACE_NEXT || place->kind == PLACE_EVENTS || (path_is_view(place) && (place->live || place->replay));
+    return place->kind == PLACE_NEXT || place->kind == PLACE_EVENTS ||
+           (path_is_view(place) && (place->live || place->replay));
 }
 
 bool path_is_written(const struct place *place)

@@ -21,8 +21,8 @@ enum place_kind {
     PLACE_EVENTS,  /* .plasmite/live/events */
     PLACE_ERRORS,  /* of a pool, or of the mount */
     PLACE_README,
-    PLACE_VIEW,   /* a pool, or a pool under modifiers */
-    PLACE_PARAM,  /* last/ since/ from/ seq/ tag/ where/ replay/: names below are arguments */
+    PLACE_VIEW,  /* a pool, or a pool under modifiers */
+    PLACE_PARAM, /* last/ since/ from/ seq/ tag/ where/ replay/: names below are arguments */
     PLACE_APPEND,
     PLACE_LINES,
     PLACE_LOG,
@@ -41,33 +41,49 @@ enum place_kind {
 };
 
 /* One number about a pool. */
-enum place_value { VALUE_NEWEST, VALUE_OLDEST, VALUE_COUNT, VALUE_USED, VALUE_CAPACITY, VALUE_REJECTED };
+enum place_value {
+    VALUE_NEWEST,
+    VALUE_OLDEST,
+    VALUE_COUNT,
+    VALUE_USED,
+    VALUE_CAPACITY,
+    VALUE_REJECTED
+};
 
 /* What a directory does to everything below it. */
-enum modifier { MODIFY_NONE, MODIFY_TAG, MODIFY_WHERE, MODIFY_DATA, MODIFY_LIVE, MODIFY_STRICT, MODIFY_REPLAY };
+enum modifier {
+    MODIFY_NONE,
+    MODIFY_TAG,
+    MODIFY_WHERE,
+    MODIFY_DATA,
+    MODIFY_LIVE,
+    MODIFY_STRICT,
+    MODIFY_REPLAY
+};
 
 struct place {
     enum place_kind kind;
-    bool in_pool;              /* somewhere below a pool (or the pool itself) */
-    bool in_system;            /* somewhere below .plasmite */
-    bool in_argument;          /* directly below a parameter directory */
-    bool live;                 /* do not stop at the end, wait for more */
-    bool strict;               /* tell of messages that were lost */
-    bool replay;               /* at the pace at which messages came, ... */
-    double speed;              /* ... times this; 0: without pauses */
-    unsigned depth;            /* modifiers on the way here */
-    struct lens *lens;         /* what the modifiers select */
-    enum place_kind param;     /* PLACE_PARAM: what an argument makes; PLACE_VIEW: a modifier, which is ... */
-    enum modifier modifier;    /* ... this */
-    const char *link;          /* PLACE_LINK: where it points */
-    bool link_live;            /* ... and does that end block? */
-    uint64_t n;                /* LAST: how many; FROM, SEQ: which; LOG: epoch; VALUE: enum place_value */
+    bool in_pool;      /* somewhere below a pool (or the pool itself) */
+    bool in_system;    /* somewhere below .plasmite */
+    bool in_argument;  /* directly below a parameter directory */
+    bool live;         /* do not stop at the end, wait for more */
+    bool strict;       /* tell of messages that were lost */
+    bool replay;       /* at the pace at which messages came, ... */
+    double speed;      /* ... times this; 0: without pauses */
+    unsigned depth;    /* modifiers on the way here */
+    struct lens *lens; /* what the modifiers select */
+    enum place_kind
+        param; /* PLACE_PARAM: what an argument makes; PLACE_VIEW: a modifier, which is ... */
+    enum modifier modifier; /* ... this */
+    const char *link;       /* PLACE_LINK: where it points */
+    bool link_live;         /* ... and does that end block? */
+    uint64_t n; /* LAST: how many; FROM, SEQ: which; LOG: epoch; VALUE: enum place_value */
     uint64_t from_ns, until_ns; /* SINCE; until UINT64_MAX: no end */
-    uint64_t ino_seed;         /* of the canonical path below the pool */
+    uint64_t ino_seed;          /* of the canonical path below the pool */
 };
 
 #define PATH_NAME_MAX 1024 /* bytes of one component */
-#define PATH_DEPTH_MAX 16 /* modifiers; a runaway walker meets ELOOP */
+#define PATH_DEPTH_MAX 16  /* modifiers; a runaway walker meets ELOOP */
 
 /* ENOMEM or 0. */
 int path_root(struct place *ret);

@@ -16,7 +16,8 @@
 #define RETIRED (1u << 30) /* in `uses`; there are never as many users */
 #define DESCRIPTORS                                                                                \
     4 /* that a pool may take: its file, its writer lock, one who has it open; and some for the rest */
-#define MAX_OPEN 1024     /* each is mapped besides, and the kernel's limit of mappings is not far above that of files */
+#define MAX_OPEN                                                                                   \
+    1024 /* each is mapped besides, and the kernel's limit of mappings is not far above that of files */
 #define MAX_OPEN_LEAST 48 /* when nobody says how many files may be open */
 #define RETIRE_BATCH 16   /* pools closed at once when descriptors are short */
 
@@ -373,7 +374,8 @@ void pools_check(struct mpools *pools, const char *name)
 
 void mpool_stat(struct mpool *pool, struct stat *st)
 {
-    bool known = !atomic_load(&pool->gone) && !atomic_load(&pool->moved) && stat(pool->path, st) == 0;
+    bool known =
+        !atomic_load(&pool->gone) && !atomic_load(&pool->moved) && stat(pool->path, st) == 0;
 
     pthread_mutex_lock(&pool->edge.lock);
     if (known)

@@ -24,25 +24,26 @@ struct mpool {
     unsigned refs;
     struct mount *mount;
     char *name, *path;
-    struct pool *pool;                /* NULL: no pool, but something else to wait on ... */
-    atomic_uint_fast64_t news;        /* ... where so much has come so far */
-    bool writable;        /* opened for appending */
-    atomic_bool gone;     /* deleted or replaced: to be treated as not there */
-    atomic_bool moved;    /* its file has another name now: whoever has it open goes on with it */
-    uint64_t identity;    /* differs between pools of one name that follow each other */
-    dev_t dev;            /* with ino: the file */
+    struct pool *pool;         /* NULL: no pool, but something else to wait on ... */
+    atomic_uint_fast64_t news; /* ... where so much has come so far */
+    bool writable;             /* opened for appending */
+    atomic_bool gone;          /* deleted or replaced: to be treated as not there */
+    atomic_bool moved; /* its file has another name now: whoever has it open goes on with it */
+    uint64_t identity; /* differs between pools of one name that follow each other */
+    dev_t dev;         /* with ino: the file */
     ino_t ino;
     uint64_t created_ns;
     uint64_t ring_size, file_size; /* bytes */
     unsigned char uuid[16];
-    atomic_uint handles;  /* open files of this pool; rmdir looks */
-    atomic_uint uses;     /* who needs it open besides; MPOOL_RETIRED: it was closed for want of descriptors */
-    uint64_t serial;      /* of the entry: no two are alike */
-    atomic_bool recent;   /* used since somebody last looked for pools to close */
-    struct notes *notes;  /* with a reference */
+    atomic_uint handles; /* open files of this pool; rmdir looks */
+    atomic_uint
+        uses; /* who needs it open besides; MPOOL_RETIRED: it was closed for want of descriptors */
+    uint64_t serial;     /* of the entry: no two are alike */
+    atomic_bool recent;  /* used since somebody last looked for pools to close */
+    struct notes *notes; /* with a reference */
     struct tags *tags;
 
-    struct {              /* under the waiters' lock */
+    struct { /* under the waiters' lock */
         struct waiter *first;
         bool watched;       /* the waiting thread has it in its set ... */
         uint64_t watch_pos; /* ... and wakes when the head passes this */
@@ -51,15 +52,16 @@ struct mpool {
         struct mpool *next, *done_next;
     } wait;
 
-    struct {              /* under lock */
+    struct { /* under lock */
         pthread_mutex_t lock;
         struct write_job *first, **last;
-        bool draining; /* a worker is at it */
+        bool draining;          /* a worker is at it */
         uint64_t busy_since_ns; /* the lock has been held since then, ... */
-        uint64_t busy_head;     /* ... in which nothing was appended; 0 and any when it is not known to be */
+        uint64_t
+            busy_head; /* ... in which nothing was appended; 0 and any when it is not known to be */
     } appends;
 
-    struct {              /* under lock: where the retained part is safe to show, see view.c */
+    struct { /* under lock: where the retained part is safe to show, see view.c */
         pthread_mutex_t lock;
         uint64_t tail, first_safe;
         struct stat last_stat; /* for when the file is gone */

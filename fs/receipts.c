@@ -59,8 +59,7 @@ static void add_line(struct receipts *receipts, struct bytes text)
     receipts->last = &line->next;
     receipts->n++;
     receipts->bytes += text.n;
-    while (receipts->n > 1 &&
-           (receipts->n > RECEIPTS_MAX || receipts->bytes > RECEIPT_BYTES_MAX))
+    while (receipts->n > 1 && (receipts->n > RECEIPTS_MAX || receipts->bytes > RECEIPT_BYTES_MAX))
         drop_oldest(receipts);
 }
 

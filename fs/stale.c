@@ -27,7 +27,8 @@ static char *absolute(const char *point)
     if (for_dir == NULL || for_base == NULL)
         return NULL;
     dir = realpath(dirname(for_dir), NULL);
-    if (dir == NULL || asprintf(&joined, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, basename(for_base)) < 0)
+    if (dir == NULL ||
+        asprintf(&joined, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, basename(for_base)) < 0)
         return NULL;
     return joined;
 }
@@ -38,7 +39,8 @@ static void unescape(char *text)
     char *to = text;
 
     for (const char *from = text; *from != '\0'; from++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != '\0' && from[3] != '\0') {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != '\0' &&
+            from[3] != '\0') {
             *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
             from += 3;
         } else {

@@ -5,9 +5,10 @@
 #include <sched.h>
 
 #define EDGE_MAX                                                                                   \
-    (1024 * 1024)    /* bytes behind the tail of a wrapped ring that finite views leave out ... */
-#define EDGE_PART 16 /* ... or this part of the ring, if that is less; a part more each time it was not enough ... */
-#define EDGE_PARTS_MAX 12 /* ... up to so many */
+    (1024 * 1024) /* bytes behind the tail of a wrapped ring that finite views leave out ... */
+#define EDGE_PART                                                                                  \
+    16 /* ... or this part of the ring, if that is less; a part more each time it was not enough ... */
+#define EDGE_PARTS_MAX 12  /* ... up to so many */
 #define ACTIVE_NS NS_PER_S /* since the newest message: there is somebody who writes */
 #define TRIES 16           /* new beginnings when writers overtake us */
 
@@ -331,7 +332,8 @@ enum view_result view_range(struct mount *m, struct mpool *pool, const struct pl
         return single(pool, place, patience, ret, err);
     for (unsigned i = 0; i < TRIES; i++) {
         int once = -1;
-        enum view_result result = range_once(m, pool, place, patience, overtaken + i, ret, &once, err);
+        enum view_result result =
+            range_once(m, pool, place, patience, overtaken + i, ret, &once, err);
 
         if (result != VIEW_OK)
             return result;

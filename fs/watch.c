@@ -23,8 +23,8 @@ struct watch {
     pthread_t thread;
     bool started;
     int inotify, stop;
-    int dir;          /* what inotify knows the pool directory by; -1: it is not watched */
-    dev_t dir_dev;    /* the directory that is watched */
+    int dir;       /* what inotify knows the pool directory by; -1: it is not watched */
+    dev_t dir_dev; /* the directory that is watched */
     ino_t dir_ino;
     size_t most_nodes; /* that there were since memory was given back */
     size_t last_nodes; /* in the round before */
