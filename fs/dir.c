@@ -203,6 +203,16 @@ static int check_new_name(const char *name, struct error *err)
     return tags_add(&tags, &raw, bytes_of(name), err);
 }
 
+static void refuse_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name,
+                        const struct error *err)
+{
+    int status = status_errno(err, DOOR_PATH);
+
+    if (status != EEXIST)
+        failure_note(m, &(struct failure){parent, name, status, err});
+    fuse_reply_err(req, status);
+}
+
 void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const char *name,
                    mode_t mode)
 {
@@ -224,7 +234,7 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
         return;
     }
     if (create(m, path, mode, fuse_req_ctx(req), &err) < 0)
-        fuse_reply_err(req, status_errno(&err, DOOR_PATH));
+        refuse_pool(req, m, parent, name, &err);
     else
         lookup_name(req, m, parent, name);
     free(path);
