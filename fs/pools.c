@@ -172,9 +172,12 @@ static bool look_alive(struct mpool *pool)
 
     if (atomic_load(&pool->gone))
         return false;
-    if (pool_check_alive(pool->pool, &err) == 0 || err.kind != PLSM_ERROR_NOT_FOUND)
-        return !atomic_load(&pool->moved);
-    lose_name(pool, &pool->gone);
+    if (atomic_load(&pool->moved))
+        return false;
+    if (pool_check_alive(pool->pool, &err) == 0)
+        return true;
+    /* A part of the file that is missing, or that a disk refused, may be back when it is opened anew. */
+    lose_name(pool, err.kind == PLSM_ERROR_NOT_FOUND ? &pool->gone : &pool->moved);
     return false;
 }
 

@@ -28,7 +28,7 @@ struct mpool {
     atomic_uint_fast64_t news; /* ... where so much has come so far */
     bool writable;             /* opened for appending */
     atomic_bool gone;          /* deleted or replaced: to be treated as not there */
-    atomic_bool moved; /* its file has another name now: whoever has it open goes on with it */
+    atomic_bool moved; /* renamed, or unusable for now: whoever has it open goes on with it */
     uint64_t identity; /* differs between pools of one name that follow each other */
     dev_t dev;         /* with ino: the file */
     ino_t ino;

@@ -331,6 +331,9 @@ class Log(mount.Case):
         """Starts a program that prints `event` for each change."""
         process = self.start(script)
         until("it watches", lambda: self.has_inotify(process))
+        self.shows(process, b"event\n", lambda: self.append("ci", {"n": 1}))  # some pass over what happens while they start
+        while select.select([process.stdout], [], [], 0.1)[0]:
+            os.read(process.stdout.fileno(), 4096)
         for send in (lambda: self.append("ci", {"n": 1}), lambda: self.pls("feed", "ci", "{}"), lambda: self.run_ok("echo '{}' >> ci/log")):
             send()
             self.shows(process, b"event\n")
