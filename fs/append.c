@@ -40,15 +40,21 @@ struct write_job {
     bool end;        /* no more will come */
     size_t good;     /* committed up to here */
     size_t complete; /* and complete in the framing up to here */
-    int status;      /* errno of what stopped it; the reason is in err */
-    struct error err;
-    size_t wrong; /* the place it is about, n when it is about none */
-    bool stored;  /* something was committed */
-    bool started; /* `fresh` is known */
-    bool fresh;   /* began between values: it can be repeated as if nothing had happened */
+    int status;      /* errno of what stopped it ... */
+    struct error *err; /* ... and the reason; for its kind alone if there is none */
+    size_t wrong;      /* the place it is about, n when it is about none */
+    bool stored;       /* something was committed */
+    bool started;      /* `fresh` is known */
+    bool fresh;        /* began between values: it can be repeated as if nothing had happened */
     bool nonblock;
+};
+
+/* One that waits for the pool's lock, with all that it needs. */
+struct queued {
+    struct write_job job; /* the first: the queue knows no more of it */
     uint64_t deadline_ns;
-    char data[]; /* of a queued one */
+    struct error err;
+    char data[];
 };
 
 /* The drain of a pool's queue. */
@@ -56,6 +62,18 @@ struct drain {
     struct work work;
     struct mpool *pool;
 };
+
+/* Clears what is looked at when nothing failed; the rest is 1.5 KB, which costs more than the append of a short message. */
+static struct error *no_error(struct error *err)
+{
+    err->kind = PLSM_ERROR_NONE;
+    return err;
+}
+
+static bool queue_in_use(struct mpool *pool)
+{
+    return atomic_load(&pool->appends.draining);
+}
 
 static struct mpool *pool_of(const struct writer *w)
 {
@@ -119,8 +137,7 @@ static void settle(struct writer *w)
 static bool commit(struct write_job *job, enum append_flags flags)
 {
     struct writer *w = job->writer;
-    struct error err =
-        ERROR_INIT; /* the job's may say already what is wrong with the next message */
+    struct error err; /* the job's may say already what is wrong with the next message */
     struct receipt receipt = {0};
     size_t n;
     const struct payload *payloads = intake_payloads(w->framing.in, &n);
@@ -137,7 +154,7 @@ static bool commit(struct write_job *job, enum append_flags flags)
     }
     if (err.kind == PLSM_ERROR_BUSY && (flags & APPEND_TRY) != 0)
         return false;
-    job->err = err;
+    *job->err = err;
     job->status = status_errno(&err, DOOR_WRITER);
     give_up(job);
     job->at = job->wrong = job->n;
@@ -153,9 +170,9 @@ static void push(struct write_job *job)
 
     if (job->at < job->n) {
         status =
-            framing_push(&w->framing, job->p + job->at, job->n - job->at, &used, &end, &job->err);
+            framing_push(&w->framing, job->p + job->at, job->n - job->at, &used, &end, job->err);
     } else {
-        status = framing_end(&w->framing, &job->err);
+        status = framing_end(&w->framing, job->err);
         job->end = false;
     }
     if (end > 0) {
@@ -165,13 +182,13 @@ static void push(struct write_job *job)
     job->at += used;
     job->wrong = job->at;
     if (status != INTAKE_FAILED && !count_held(w)) {
-        (void)fail(&job->err, PLSM_ERROR_USAGE,
+        (void)fail(job->err, PLSM_ERROR_USAGE,
                    "too much unfinished text is being written through this mount");
-        (void)fail_detail(&job->err, ERROR_DETAIL_TOO_LARGE);
+        (void)fail_detail(job->err, ERROR_DETAIL_TOO_LARGE);
         status = INTAKE_FAILED;
     }
     if (status == INTAKE_FAILED)
-        job->status = status_errno(&job->err, DOOR_WRITER);
+        job->status = status_errno(job->err, DOOR_WRITER);
 }
 
 /* What a refused message leaves behind, once everything before it is stored. */
@@ -225,13 +242,13 @@ static void note(const struct write_job *job)
     struct failure failure = {
         .node = job->writer->handle.node,
         .status = job->status,
-        .err = &job->err,
+        .err = job->err,
         .rejected = true,
         .text = {job->p, job->n},
         .at = job->wrong
     };
 
-    if (job->good == 0 && job->err.kind != PLSM_ERROR_NONE)
+    if (job->good == 0 && job->err->kind != PLSM_ERROR_NONE)
         failure_note(job->writer->handle.m, &failure);
 }
 
@@ -281,9 +298,9 @@ static struct write_job *next_queued(struct mpool *pool)
  * The lock is busy.  Those who come while its holder is stuck do not wait as long as the first did: they have to be
  * told one after the other, and the last of them would wait for minutes.
  */
-static uint64_t note_busy(struct write_job *job)
+static uint64_t note_busy(const struct queued *queued)
 {
-    struct mpool *pool = pool_of(job->writer);
+    struct mpool *pool = pool_of(queued->job.writer);
     struct pool_bounds bounds = {0};
     uint64_t now = clock_mono_ns(), deadline;
 
@@ -296,7 +313,7 @@ static uint64_t note_busy(struct write_job *job)
     pthread_mutex_unlock(&pool->appends.lock);
     if (deadline < now + BUSY_LEAST_NS)
         deadline = now + BUSY_LEAST_NS;
-    return deadline < job->deadline_ns ? deadline : job->deadline_ns;
+    return deadline < queued->deadline_ns ? deadline : queued->deadline_ns;
 }
 
 static void note_free(struct mpool *pool)
@@ -306,17 +323,18 @@ static void note_free(struct mpool *pool)
     pthread_mutex_unlock(&pool->appends.lock);
 }
 
-static void run_queued(struct write_job *job)
+static void run_queued(struct queued *queued)
 {
+    struct write_job *job = &queued->job;
     struct writer *w = job->writer;
     enum append_flags flags = APPEND_TRY | (w->sync ? APPEND_FLUSH : 0);
     uint64_t deadline = 0;
 
     while (!run(job, flags)) {
         if (deadline == 0)
-            deadline = note_busy(job);
+            deadline = note_busy(queued);
         if (clock_mono_ns() >= deadline || atomic_load(&w->handle.m->stopping)) {
-            (void)fail(&job->err, PLSM_ERROR_BUSY,
+            (void)fail(job->err, PLSM_ERROR_BUSY,
                        "another writer held the pool's lock for too long");
             job->status = atomic_load(&w->handle.m->stopping) ? ECONNABORTED : EBUSY;
             job->wrong = job->n;
@@ -337,7 +355,7 @@ static void drain_queue(struct work *work)
     struct write_job *job;
 
     while ((job = next_queued(drain->pool)) != NULL) {
-        run_queued(job);
+        run_queued((struct queued *)job);
         handle_unref(&job->writer->handle);
         free(job);
     }
@@ -345,22 +363,12 @@ static void drain_queue(struct work *work)
     free(drain);
 }
 
-static bool queue_in_use(struct mpool *pool)
-{
-    bool draining;
-
-    pthread_mutex_lock(&pool->appends.lock);
-    draining = pool->appends.draining;
-    pthread_mutex_unlock(&pool->appends.lock);
-    return draining;
-}
-
 /* Copies the job, whose text belongs to libfuse, and has it done by a worker. */
 static void enqueue(const struct write_job *job)
 {
     struct writer *w = job->writer;
     struct mpool *pool = pool_of(w);
-    struct write_job *queued = malloc(sizeof *queued + job->n);
+    struct queued *queued = malloc(sizeof *queued + job->n);
     struct drain *drain = malloc(sizeof *drain);
     bool start;
 
@@ -371,15 +379,21 @@ static void enqueue(const struct write_job *job)
             fuse_reply_err(job->req, ENOMEM);
         return;
     }
-    *queued = *job;
+    queued->job = *job;
+    if (job->err->kind != PLSM_ERROR_NONE)
+        queued->err = *job->err;
+    else
+        (void)no_error(&queued->err);
     if (job->n > 0)
         memcpy(queued->data, job->p, job->n);
-    queued->p = queued->data;
-    queued->next = NULL;
+    queued->job.err = &queued->err;
+    queued->job.p = queued->data;
+    queued->job.next = NULL;
+    queued->deadline_ns = clock_mono_ns() + BUSY_LIMIT_NS;
     handle_ref(&w->handle);
     pthread_mutex_lock(&pool->appends.lock);
-    *pool->appends.last = queued;
-    pool->appends.last = &queued->next;
+    *pool->appends.last = &queued->job;
+    pool->appends.last = &queued->job.next;
     start = !pool->appends.draining;
     pool->appends.draining = true;
     pthread_mutex_unlock(&pool->appends.lock);
@@ -396,12 +410,13 @@ static void writer_write(fuse_req_t req, struct handle *h, const char *p, size_t
                          const struct fuse_file_info *fi)
 {
     struct writer *w = (struct writer *)h;
+    struct error err;
     struct write_job job = {.writer = w,
                             .req = req,
                             .p = p,
                             .n = n,
-                            .nonblock = (fi->flags & O_NONBLOCK) != 0,
-                            .deadline_ns = clock_mono_ns() + BUSY_LIMIT_NS};
+                            .err = no_error(&err),
+                            .nonblock = (fi->flags & O_NONBLOCK) != 0};
 
     if (w->sync || queue_in_use(pool_of(w))) {
         enqueue(&job);
@@ -471,8 +486,8 @@ static void writer_fsync(fuse_req_t req, struct handle *h)
 static void writer_release(struct handle *h)
 {
     struct writer *w = (struct writer *)h;
-    struct write_job job = {
-        .writer = w, .end = true, .deadline_ns = clock_mono_ns() + BUSY_LIMIT_NS};
+    struct error err;
+    struct write_job job = {.writer = w, .end = true, .err = no_error(&err)};
 
     if (w->framing.kind != FRAMING_LINES)
         return;
@@ -486,13 +501,14 @@ static void writer_release(struct handle *h)
 static void writer_abandon(struct handle *h)
 {
     struct writer *w = (struct writer *)h;
-    struct write_job job = {
-        .writer = w, .end = true, .deadline_ns = clock_mono_ns() + BUSY_LEAST_NS};
+    struct error err;
+    struct write_job job = {.writer = w, .end = true, .err = no_error(&err)};
+    uint64_t deadline_ns = clock_mono_ns() + BUSY_LEAST_NS;
 
     if (w->framing.kind != FRAMING_LINES)
         return;
     while (!run(&job, APPEND_TRY | (w->sync ? APPEND_FLUSH : 0)) &&
-           clock_mono_ns() < job.deadline_ns)
+           clock_mono_ns() < deadline_ns)
         nanosleep(&(struct timespec){.tv_nsec = BUSY_NAP_NS}, NULL);
 }
 

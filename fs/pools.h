@@ -45,6 +45,7 @@ struct mpool {
 
     struct { /* under the waiters' lock */
         struct waiter *first;
+        atomic_uint n; /* that wait; read without the lock */
         bool watched;       /* the waiting thread has it in its set ... */
         uint64_t watch_pos; /* ... and wakes when the head passes this */
         uint64_t linger_ns; /* and keeps it there until then although nobody waits */
@@ -55,7 +56,7 @@ struct mpool {
     struct { /* under lock */
         pthread_mutex_t lock;
         struct write_job *first, **last;
-        bool draining;          /* a worker is at it */
+        atomic_bool draining;   /* a worker is at it; read without the lock */
         uint64_t busy_since_ns; /* the lock has been held since then, ... */
         uint64_t
             busy_head; /* ... in which nothing was appended; 0 and any when it is not known to be */

@@ -52,11 +52,13 @@ static void insert(struct waiters *waiters, struct waiter *waiter)
     *first = waiter;
     waiter->parked = true;
     waiters->n_parked++;
+    atomic_fetch_add(&waiter->pool->wait.n, 1);
 }
 
 static void take_out(struct waiters *waiters, struct waiter *waiter)
 {
     waiters->n_parked--;
+    atomic_fetch_sub(&waiter->pool->wait.n, 1);
     *waiter->prev = waiter->next;
     if (waiter->next != NULL)
         waiter->next->prev = waiter->prev;
@@ -177,6 +179,7 @@ void waiters_park(struct mount *m, struct waiter *waiter)
     if (arm(waiters, waiter)) {
         if (unwatched)
             pool_wake_control(&waiters->control);
+        atomic_thread_fence(memory_order_seq_cst); /* see waiters_kick() */
         if (due_ns != 0 ? clock_mono_ns() >= due_ns : mpool_ready(pool, pos))
             waiters_kick(m, pool);
     }
@@ -235,9 +238,12 @@ static void wake_some(struct waiters *waiters, struct mpool *pool, enum pick pic
     }
 }
 
+/* An append comes before this look, and whoever parks counts itself before it looks for messages: one of the two sees the other. */
 void waiters_kick(struct mount *m, struct mpool *pool)
 {
-    wake_some(m->waiters, pool, PICK_READY, WAKE_LOOK);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&pool->wait.n) > 0)
+        wake_some(m->waiters, pool, PICK_READY, WAKE_LOOK);
 }
 
 /* From where on news of this pool matter: the least of its waiters, or its end when it only lingers. */
