@@ -16,7 +16,7 @@
 
 #define ROUND_MS 1000   /* between looks for idle names */
 #define BATCH 1024      /* names or attributes told of at once */
-#define TRIM_NODES 2048 /* so many fewer nodes are worth giving memory back */
+#define TRIM_NODES 256 /* so many fewer nodes are worth giving memory back: each can hold a page */
 
 struct watch {
     struct mount *mount;
