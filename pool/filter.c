@@ -4,6 +4,7 @@
 #include "filter_libjq.h"
 #include "filter_mistake.h"
 #include "filter_problem.h"
+#include "filter_regex.h"
 #include "filter_split.h"
 
 #include <stdlib.h>
@@ -31,6 +32,17 @@ static int native_only(const struct words *words, size_t at, struct error *err)
         "`%.40s` is not among what filters may use here: paths, comparisons, and, or, "
         "not, //, if, any, all, select, test and their like",
         word.p);
+}
+
+static int refuse_endless(const struct program *program, const struct words *words,
+                          struct error *err)
+{
+    for (const struct regex *regex = program->regexes; regex != NULL; regex = regex->next)
+        if (regex->is_endless)
+            return filter_problem(err, words->text, words->list[regex->at].at,
+                                  "regular expressions here have no (?=, (?!, (?<, (?>, *+, \\1 "
+                                  "and their like, which can take for ever");
+    return 0;
 }
 
 /* 1: done, one part natively and the other by libjq.  0: there are no such parts. */
@@ -76,7 +88,9 @@ static int compile(struct filter *filter, const struct words *words, enum filter
         return -1;
     switch (program_parse(words, &filter->program, &at, err)) {
     case 1:
-        if (mistaken_key(words, filter->program.stranger, err) < 0)
+        filter->program.is_foreign = flags & FILTER_NATIVE_ONLY;
+        if (mistaken_key(words, filter->program.stranger, err) < 0 ||
+            (flags & FILTER_NATIVE_ONLY && refuse_endless(&filter->program, words, err) < 0))
             return -1;
         filter->evaluation = evaluation_new(&filter->program);
         return filter->evaluation != NULL ? 0 : fail(err, PLSM_ERROR_INTERNAL, "out of memory");

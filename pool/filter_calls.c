@@ -198,7 +198,10 @@ APPLY(apply_test)
 
 const struct call call_test = {"test", 0, apply_test};
 
-/* What jq's reader of JSON takes for blanks, and the mark that some put before UTF-8. */
+/*
+ * What jq's reader of JSON takes for blanks, the mark that some put before UTF-8, and the one that
+ * ends a text of a sequence.
+ */
 static struct bytes trim(struct bytes text)
 {
     if (starts(text, BYTES("\xef\xbb\xbf"))) {
@@ -209,8 +212,12 @@ static struct bytes trim(struct bytes text)
         text.p++;
         text.n--;
     }
-    while (text.n > 0 && strchr(" \t\r\n", text.p[text.n - 1]) != NULL)
+    while (text.n > 0 && strchr(" \t\r\n\x1e", text.p[text.n - 1]) != NULL)
         text.n--;
+    while (text.n > 0 && (text.p[0] == '\f' || text.p[0] == '\v')) { /* what strtod() skips */
+        text.p++;
+        text.n--;
+    }
     return text;
 }
 

@@ -15,12 +15,15 @@
  * product of long lists takes as many.
  */
 #define STEPS_MAX 50000000
+#define STEPS_FOREIGN 4000000 /* some 20 ms, and more for a large message */
+#define STEPS_FOREIGN_PER_BYTE 4
 #define ODD_TEXT_MAX 64 /* bytes of a value in an error */
 
 struct evaluation {
     const struct program *program;
     struct paths paths;
     struct work work;
+    uint64_t steps_max; /* for this message */
 };
 
 /* Takes one output; anything but FLOW_OK ends the evaluation that gave it. */
@@ -464,15 +467,15 @@ static enum flow note_true(struct evaluation *e, const struct sink *sink, const 
     return FLOW_OK;
 }
 
-static enum filter_result give_up(const struct work *work, const struct message *message,
+static enum filter_result give_up(const struct evaluation *e, const struct message *message,
                                   struct error *err)
 {
-    if (work->failed == WORK_TOO_LONG) {
+    if (e->work.failed == WORK_TOO_LONG) {
         fail(err, PLSM_ERROR_USAGE, "the filter takes too many steps on a message");
         fail_hint(
             err,
-            "It goes through long lists or texts again and again; a message may take %u steps.",
-            STEPS_MAX);
+            "It goes through long lists or texts again and again; a message may take %llu steps.",
+            (unsigned long long)e->steps_max);
     } else {
         fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     }
@@ -482,8 +485,11 @@ static enum filter_result give_up(const struct work *work, const struct message 
 
 static void evaluation_begin(struct evaluation *e, const struct message *message)
 {
+    uint64_t foreign = STEPS_FOREIGN + STEPS_FOREIGN_PER_BYTE * (uint64_t)message->data.n;
+
+    e->steps_max = e->program->is_foreign && foreign < STEPS_MAX ? foreign : STEPS_MAX;
     arena_reset(&e->work.arena);
-    e->work.steps = STEPS_MAX;
+    e->work.steps = e->steps_max;
     e->work.failed = WORK_FINE;
     paths_begin(&e->paths, message);
 }
@@ -498,7 +504,7 @@ enum filter_result evaluation_run(struct evaluation *e, const struct message *me
     evaluation_begin(e, message);
     flow = all(e, e->program->top, &nothing, &verdict.sink);
     if (e->work.failed != WORK_FINE)
-        return give_up(&e->work, message, err);
+        return give_up(e, message, err);
     if (verdict.odd)
         return FILTER_ODD;
     return flow == FLOW_OK && verdict.yes ? FILTER_YES : FILTER_NO;

@@ -15,7 +15,7 @@ int mistaken_character(struct bytes text, size_t at, struct error *err);
 /* Words that jq does not take, or takes for what nobody means. */
 int mistaken_words(const struct words *words, struct error *err);
 
-/* A first key that no message has: program->stranger, as program_parse() left it, even if it stopped. */
+/* A first key that no message has: `stranger` of a program, as program_parse() left it. */
 int mistaken_key(const struct words *words, size_t stranger, struct error *err);
 
 #endif

@@ -116,6 +116,7 @@ static struct regex *regex_new(struct parse *p, struct bytes pattern, const char
         return NULL;
     switch (regex_init(regex, pattern, flags, why, sizeof why, p->err)) {
     case 0:
+        regex->at = p->at;
         regex->next = p->program->regexes;
         p->program->regexes = regex;
         return regex;

@@ -57,6 +57,7 @@ struct node {
 struct program {
     struct arena arena; /* nodes and texts */
     struct node *top;
+    bool is_foreign;   /* of somebody who must not use more than a moment */
     bool is_condition; /* part of an `and`: whatever is neither false nor null is true */
     /*
      * Conditions on seq, time and tags alone, n_first of them: top itself, or the first operands of

@@ -11,6 +11,12 @@
 struct regex {
     struct regex *next; /* the program's list */
     struct bytes plain; /* borrowed; used when compiled is NULL */
+    /*
+     * It looks around, gives nothing back or repeats what it found: then one match alone can take
+     * the square of the text
+     */
+    bool is_endless;
+    size_t at; /* the word that is the pattern */
     const struct regex_module *module;
     void *compiled;
 };

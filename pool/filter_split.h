@@ -11,8 +11,8 @@
 #include "filter_scan.h"
 
 /*
- * 1: *ret_native has the words of the conditions that are native, joined by `and`, and *ret_rest the
- * text of all the others.  0: there is nothing to split.  -1: *err, as program_parse().
+ * 1: *ret_native has the words of the conditions that are native, joined by `and`, and *ret_rest
+ * the text of all the others.  0: there is nothing to split.  -1: *err, as program_parse().
  */
 int words_split(const struct words *words, struct words *ret_native, struct buf *ret_rest,
                 struct error *err);

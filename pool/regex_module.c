@@ -57,7 +57,7 @@ static OnigMatchParam *limits_new(void)
     if (limits == NULL)
         return NULL;
     (void)onig_initialize_match_param(limits);
-    (void)onig_set_match_stack_limit_size_of_match_param(limits, REGEX_RETRIES_MAX / 10);
+    (void)onig_set_match_stack_limit_size_of_match_param(limits, REGEX_STACK_MAX);
     return limits;
 }
 
@@ -84,7 +84,8 @@ static void *compile(const char *pattern, size_t n, const char *flags, char *why
     return NULL;
 }
 
-static enum regex_outcome search(void *p, const char *text, size_t n, unsigned long max_retries)
+static enum regex_outcome search(void *p, const char *text, size_t n, size_t from, size_t to,
+                                 unsigned long max_retries)
 {
     const struct compiled *c = p;
     const OnigUChar *begins = (const OnigUChar *)text, *ends = begins + n;
@@ -92,8 +93,8 @@ static enum regex_outcome search(void *p, const char *text, size_t n, unsigned l
 
     (void)onig_set_retry_limit_in_match_of_match_param(c->limits, max_retries);
     (void)onig_set_retry_limit_in_search_of_match_param(c->limits, max_retries);
-    rc = onig_search_with_param(c->regex, begins, ends, begins, ends, NULL, ONIG_OPTION_NONE,
-                                c->limits);
+    rc = onig_search_with_param(c->regex, begins, ends, begins + from, begins + to, NULL,
+                                ONIG_OPTION_NONE, c->limits);
     if (rc == ONIGERR_RETRY_LIMIT_IN_MATCH_OVER || rc == ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER)
         return REGEX_UNDECIDED;
     return rc >= 0 ? REGEX_YES : rc == ONIG_MISMATCH ? REGEX_NO : REGEX_FAILED;

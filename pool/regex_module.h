@@ -10,10 +10,11 @@
 
 #define REGEX_MODULE_FILE "plasmite-regex.so"
 #define REGEX_MODULE_SYMBOL "plasmite_regex_module"
-#define REGEX_MODULE_VERSION 2u
+#define REGEX_MODULE_VERSION 3u
 
 /* Of one search.  Oniguruma's own limit lets it run for minutes. */
 #define REGEX_RETRIES_MAX 1000000
+#define REGEX_STACK_MAX 100000 /* what a search remembers at a time */
 
 enum regex_outcome {
     REGEX_NO,
@@ -31,7 +32,8 @@ struct regex_module {
      */
     void *(*compile)(const char *pattern, size_t n, const char *flags, char *why, size_t why_size);
     void (*release)(void *compiled);
-    enum regex_outcome (*search)(void *compiled, const char *text, size_t n,
+    /* Of matches that begin at `from` or behind, before `to`; at the end, too, when `to` is n. */
+    enum regex_outcome (*search)(void *compiled, const char *text, size_t n, size_t from, size_t to,
                                  unsigned long max_retries);
 };
 

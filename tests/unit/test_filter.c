@@ -666,6 +666,47 @@ static void what_is_not_a_value__counts_too(void **state)
     fails_on(buf_str(&logic), buf_str(&lists), too_long);
 }
 
+/* From each of 200,000 places to the end, without a single retry: 20 s when nobody looks at the time. */
+static void a_regex_without_retries__has_a_limit(void **state)
+{
+    auto_buf struct buf data = BUF_INIT;
+
+    (void)state;
+    buf_add_str(&data, "{\"s\":\"");
+    for (int i = 0; i < 200000; i++)
+        buf_add_char(&data, 'a');
+    buf_add_str(&data, "\u00e9db\"}");
+    fails_on(".data.s | test(\"(?>a*)b\")", buf_str(&data),
+             "the filter takes too many steps on a message");
+    says(".data.s | test(\"db$\")", buf_str(&data), FILTER_YES);
+    says(".data.s | test(\"$\")", buf_str(&data), FILTER_YES);
+    says(".data.s | test(\"[f\u00e8]\")", buf_str(&data), FILTER_NO);
+    says(".data.s | test(\"(?<=aa).[c-d]b\")", buf_str(&data), FILTER_YES);
+}
+
+static void numbers_in_texts__are_read_as_by_jq(void **state)
+{
+    static const struct {
+        const char *data;
+        enum filter_result result;
+    } cases[] = {
+        {"{\"s\":\"\\f1\"}",         FILTER_YES},
+        {"{\"s\":\"\\u000b1\"}",     FILTER_YES},
+        {"{\"s\":\" \\f1\"}",        FILTER_YES},
+        {"{\"s\":\"1\\u001e\"}",     FILTER_YES},
+        {"{\"s\":\"1 \\u001e \"}",   FILTER_YES},
+        {"{\"s\":\"\\u001e1\"}",     FILTER_NO },
+        {"{\"s\":\"1\\f\"}",         FILTER_NO },
+        {"{\"s\":\"\\u000b 1\"}",    FILTER_NO },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++) {
+        says(".data.s | tonumber == 1", cases[i].data, cases[i].result);
+        says(".data.s | [.[0:]] | .[0] | tonumber == 1", cases[i].data, cases[i].result);
+    }
+}
+
 static void strangers__get_the_native_evaluator_alone(void **state)
 {
     static const struct {
@@ -678,6 +719,12 @@ static void strangers__get_the_native_evaluator_alone(void **state)
         {".data.s | test(.data.re)",  "`.data` is not among"                      },
         {"reduce .data as $x (0; 1)", "`reduce` is not among"                     },
         {".data ==",                  "something is missing"                      },
+        {".data.s | test(\"(?=a)b\")",  "at character 16: regular expressions here have no"},
+        {".data.s | test(\"(?>a*)b\")", "regular expressions here have no"        },
+        {".data.s | test(\"(?<!a*)b\")", "regular expressions here have no"       },
+        {".data.s | test(\"a*+b\")",    "regular expressions here have no"        },
+        {".data.s | test(\"(a*)\\\\1\")",  "regular expressions here have no"       },
+        {".data.s | test(\"\\\\Ga\")",     "regular expressions here have no"       },
         {"env",                       "is not for filters"                        },
     };
 
@@ -694,6 +741,32 @@ static void strangers__get_the_native_evaluator_alone(void **state)
         if (strstr(err.hint, refused[i].word) == NULL)
             fail_msg("%s: `%s` is not in: %s", refused[i].expression, refused[i].word, err.hint);
     }
+}
+
+/* What takes a quarter of a second of the owner takes less of it for others. */
+static void strangers__get_less_time(void **state)
+{
+    auto_filter struct filter *owner = filter_of("(.data.a[] == .data.a[]) | false");
+    auto_filter struct filter *other = NULL;
+    auto_buf struct buf data = BUF_INIT;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(filter_new_with(BYTES("(.data.a[] == .data.a[]) | false"), FILTER_NATIVE_ONLY,
+                                     &other, &err),
+                     0);
+    buf_add_str(&data, "{\"a\":[0");
+    for (int i = 1; i < 1500; i++)
+        buf_printf(&data, ",%d", i);
+    buf_add_str(&data, "]}");
+    assert_int_equal(match(owner, buf_str(&data), &err), FILTER_NO);
+    assert_int_equal(match(other, buf_str(&data), &err), FILTER_FAILED);
+    assert_string_equal(err.message, "the filter takes too many steps on a message");
+    filter_free(other);
+    assert_int_equal(filter_new_with(BYTES(".data.s | test(\"^(?:a|(b|c*?)+)[^+*]{2,}?$\"; \"x\")"),
+                                     FILTER_NATIVE_ONLY, &other, &err),
+                     0);
+    assert_int_equal(match(other, "{\"s\":\"abcdef\"}", &err), FILTER_YES);
 }
 
 /*
@@ -980,7 +1053,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_child_of_fork__can_use_filters),
         cmocka_unit_test(products_of_lists__have_a_limit),
         cmocka_unit_test(what_is_not_a_value__counts_too),
+        cmocka_unit_test(a_regex_without_retries__has_a_limit),
+        cmocka_unit_test(numbers_in_texts__are_read_as_by_jq),
         cmocka_unit_test(strangers__get_the_native_evaluator_alone),
+        cmocka_unit_test(strangers__get_less_time),
         cmocka_unit_test(what_is_no_json__is_survived),
         cmocka_unit_test(whole_numbers__are_compared_exactly),
         cmocka_unit_test(a_regex_that_is_none__does_not_compile),

@@ -41,8 +41,9 @@ struct filter;
 enum filter_flags {
     /*
      * For an expression from somebody who must not use more than a moment of this process: only
-     * what the native evaluator knows, where each message has a limit of steps.  Anything else is
-     * Usage, and the hint says what
+     * what the native evaluator knows, where each message has a limit of steps, some 20 ms and more
+     * for a large one; and no regular expression of which a single match can take for ever
+     * ((?=, (?>, *+, \1).  Anything else is Usage, and the hint says what
      */
     FILTER_NATIVE_ONLY = 1 << 0,
 };
