@@ -60,22 +60,50 @@ struct node *node_apply(struct parse *p, const struct call *call, struct node *a
 
 /* ---- paths from the top ---- */
 
+/* The slot that has this child, or where it belongs. */
+static int *slot_of(const struct parse *p, int parent, struct bytes key)
+{
+    const struct path *paths = p->program->paths;
+    size_t at = (size_t)parent * 0x9e3779b9u;
+
+    for (size_t i = 0; i < key.n; i++)
+        at = (at ^ (unsigned char)key.p[i]) * 0x100000001b3u;
+    for (at ^= at >> 29;; at++) {
+        int *slot = &p->slots[at & (p->n_slots - 1)];
+
+        if (*slot == 0 || (paths[*slot].parent == parent && bytes_equal(paths[*slot].key, key)))
+            return slot;
+    }
+}
+
+bool paths_index(struct parse *p)
+{
+    p->n_slots = 16;
+    while (p->n_slots < 2 * (PATHS_FIXED + p->words->n) && p->n_slots < 2 * PATHS_MAX)
+        p->n_slots *= 2;
+    p->slots = parse_allocate(p, p->n_slots * sizeof *p->slots);
+    if (p->slots == NULL)
+        return false;
+    for (int i = PATH_TOP + 1; i < PATHS_FIXED; i++)
+        *slot_of(p, p->program->paths[i].parent, p->program->paths[i].key) = i;
+    return true;
+}
+
 int path_child(struct parse *p, int parent, struct bytes key)
 {
     struct program *program = p->program;
+    int *slot = slot_of(p, parent, key), i;
     unsigned depth = 0;
-    int i;
 
-    for (i = program->paths[parent].first_child; i != PATH_NONE; i = program->paths[i].next)
-        if (bytes_equal(program->paths[i].key, key))
-            return i;
+    if (*slot != 0)
+        return *slot;
     for (i = parent; i != PATH_TOP; i = program->paths[i].parent)
         depth++;
     if (program->n_paths == PATHS_MAX || depth >= PATH_DEPTH_MAX)
         return PATH_NONE;
     if (parent == PATH_TOP && program->stranger == p->words->n)
         program->stranger = p->at - 1;
-    i = (int)program->n_paths++;
+    *slot = i = (int)program->n_paths++;
     program->paths[i] =
         (struct path){key, parent, PATH_NONE, program->paths[parent].first_child, 0};
     program->paths[parent].first_child = i;

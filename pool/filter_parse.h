@@ -16,6 +16,8 @@ struct parse {
     const struct words *words;
     size_t at;
     struct program *program;
+    int *slots; /* paths by parent and key; 0: free (PATH_TOP is nobody's child) */
+    size_t n_slots;
     int base; /* the path that `.` is here, or PATH_NONE */
     unsigned depth;
     bool failed; /* *err is filled */
@@ -71,6 +73,9 @@ struct node *node_apply(struct parse *p, const struct call *call, struct node *a
 /* A path from the top; the child of one, PATH_NONE when there are too many. */
 struct node *node_path(struct parse *p, int path);
 int path_child(struct parse *p, int parent, struct bytes key);
+
+/* Once, when the fixed ones are there; false: no memory. */
+bool paths_index(struct parse *p);
 
 /* What `.` is here. */
 struct node *node_here(struct parse *p);

@@ -88,7 +88,7 @@ static bool paths_begin(struct parse *p)
             program->paths[parent].first_child = i;
     }
     program->n_paths = PATHS_FIXED;
-    return true;
+    return paths_index(p);
 }
 
 int program_parse(const struct words *words, struct program *ret, size_t *ret_at, struct error *err)
