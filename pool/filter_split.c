@@ -37,6 +37,35 @@ static size_t condition_end(const struct words *words, size_t from)
     return i;
 }
 
+/* Does the `?` at `i` belong to a step into a value, .a? or .a[0]? */
+static bool is_of_step(const struct words *words, size_t i)
+{
+    int depth = 0;
+
+    if (i == 0 || words->list[--i].kind == WORD_FIELD)
+        return i > 0 || words->list[0].kind == WORD_FIELD;
+    if (!word_is(words, i, WORD_SIGN, "]"))
+        return false;
+    do
+        depth += word_depth(words, i);
+    while (depth < 0 && i-- > 0);
+    return i > 0 && (words->list[i - 1].kind == WORD_FIELD || word_is(words, i - 1, WORD_SIGN, ".") ||
+                     word_is(words, i - 1, WORD_SIGN, "]"));
+}
+
+/*
+ * In jq 1.6 `try`, and `?` behind anything but a step, swallow the errors of what comes later, too: of
+ * the other conditions.
+ */
+static bool swallows_errors(const struct words *words)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (word_is(words, i, WORD_NAME, "try") || word_is(words, i, WORD_NAME, "isvalid") ||
+            (word_is(words, i, WORD_SIGN, "?") && !is_of_step(words, i)))
+            return true;
+    return false;
+}
+
 static void append_words(struct words *to, const struct words *from, size_t begin, size_t end)
 {
     memcpy(to->list + to->n, from->list + begin, (end - begin) * sizeof *to->list);
@@ -96,7 +125,7 @@ int words_split(const struct words *words, struct words *ret_native, struct buf 
     auto_words struct words native = {.text = words->text};
     int result;
 
-    if (words->n == 0 || condition_end(words, 0) == words->n)
+    if (words->n == 0 || condition_end(words, 0) == words->n || swallows_errors(words))
         return 0;
     native.list = calloc(words->n + 1, sizeof *native.list);
     if (native.list == NULL)

@@ -334,6 +334,9 @@ static void random_conditions(struct random *r, struct buf *out)
         "[.seq, 1 | . + 1] != []",
         "{and: .seq} != {or: (.seq + 1)}",
         "(.seq, .data.a.b.c) + 0 > 1",
+        "(.data.a | floor)?",
+        "[.data.a + 1]?",
+        "[.data.a.b? + 1, .data.list[0]?] != []",
     };
     static const char *const joints[] = {" and ", " and ", " and ", " and ", "\tand #,\n",
                                          " or ",  " // ",  " | ",   ", "};

@@ -1007,6 +1007,10 @@ static void of_conditions__libjq_is_asked_last(void **state)
 
         gives(stream, (const uint64_t[]){4, 5}, 2, STREAM_DONE);
     }
+    says("(try true) and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
+    says("(true)? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
+    says("[true]? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
+    says(".data[]? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_NO);
     says(".data.n and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES); /* no boolean, but no matter */
     says("(1, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_NO);
     says(".data.n + 1 == 2 and .data.big == 9007199254740993", "{\"n\":1,\"big\":9007199254740993}",
