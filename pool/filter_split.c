@@ -49,13 +49,14 @@ static bool is_of_step(const struct words *words, size_t i)
     do
         depth += word_depth(words, i);
     while (depth < 0 && i-- > 0);
-    return i > 0 && (words->list[i - 1].kind == WORD_FIELD || word_is(words, i - 1, WORD_SIGN, ".") ||
-                     word_is(words, i - 1, WORD_SIGN, "]"));
+    return i > 0 &&
+           (words->list[i - 1].kind == WORD_FIELD || word_is(words, i - 1, WORD_SIGN, ".") ||
+            word_is(words, i - 1, WORD_SIGN, "]"));
 }
 
 /*
- * In jq 1.6 `try`, and `?` behind anything but a step, swallow the errors of what comes later, too: of
- * the other conditions.
+ * In jq 1.6 `try`, and `?` behind anything but a step, swallow the errors of what comes later, too:
+ * of the other conditions.
  */
 static bool swallows_errors(const struct words *words)
 {
