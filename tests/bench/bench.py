@@ -183,7 +183,7 @@ class Bench:
             self.mounts = Mounts(self)
         self.mounts.check()
         return self.rounds_of(
-            "bench_mount", lane, place, self.mounts.ours, self.mounts.floor, self.rounds, self.count(n)
+            "bench_mount", lane, place, self.mounts.ours, self.mounts.floor, self.mounts.pools, self.rounds, self.count(n)
         )
 
     def close(self):
@@ -227,7 +227,7 @@ class Mounts:
         self.daemons = []
         self.ours = os.path.join(bench.dir, "ours")
         self.floor = os.path.join(bench.dir, "empty")
-        pools = os.path.join(bench.dir, "pools")
+        self.pools = pools = os.path.join(bench.dir, "pools")
         for folder in (self.ours, self.floor, pools):
             os.mkdir(folder)
         self.failure = None
@@ -317,12 +317,17 @@ def lanes():
     for place, words in PLACES.items():
         yield Lane("wake." + place, "wake another process, " + words, lambda b, p=place: b.wake(p, 10000), "us")
     yield Lane("pipe", "stdin of feed to stdout of follow, p50", lambda b: b.pipe(3000), "us", aim_us(150))
-    for lane, title, n in (("echo", "mount: echo > append", 5000), ("write", "mount: write 100 B", 20000),
-                           ("bulk", "mount: lines of 100 B, 128 KiB a write", 1000000),
-                           ("follow", "mount: write to blocked follow, p50", 5000)):
+    for lane, title, n, unit, aim in (
+            ("echo", "mount: echo > append", 5000, "us", None),
+            ("write", "mount: write 100 B", 20000, "us", aim_ratio(0.9)),
+            ("bulk", "mount: lines of 100 B, 64 KiB a write", 1000000, "rate", aim_rate(3e6)),
+            ("view", "mount: cat all of 64 MiB, bytes", 1, "rate", aim_ratio(0.85)),
+            ("again", "mount: the same unchanged, bytes", 1, "rate", aim_ratio(0.85)),
+            ("follow", "mount: write to blocked follow, p50", 5000, "us", aim_ratio(0.83)),
+            ("other", "mount: a program's append to follow, p50", 5000, "us", aim_ratio(0.83))):
         for place, words in PLACES.items():
             yield Lane("mount.%s.%s" % (lane, place), "%s, %s" % (title, words),
-                       lambda b, i=lane, p=place, k=n: b.mount(i, p, k), "rate" if lane == "bulk" else "us")
+                       lambda b, i=lane, p=place, k=n: b.mount(i, p, k), unit, aim)
 
 
 # The table

@@ -1,7 +1,7 @@
 /*
  * The empty file system, the floor under the mount:  bench_fusefs MOUNTPOINT
  *
- * Directories `a` and `b` with two files each.  `append` takes every write and throws it away, except that a read of `follow`
+ * Directories `a` and `b` with three files each.  `all` is 64 MiB of nothing.  `append` takes every write and throws it away, except that a read of `follow`
  * that waits is answered with it.  Node classes, flags and timeouts are those of our mount, so that the kernel does
  * the same work for both; one thread, as there.  Runs in the foreground until SIGTERM.
  */
@@ -21,7 +21,19 @@
 #define STREAM_BYTES 4096   /* what a stream says its size is */
 #define UNREAD_MAX 4096     /* bytes kept for a reader that is not back yet */
 
-enum { NODE_ROOT = FUSE_ROOT_ID, NODE_A, NODE_B, NODE_APPEND_A, NODE_APPEND_B, NODE_FOLLOW_A, NODE_FOLLOW_B };
+#define ALL_BYTES (64 << 20)
+
+enum {
+    NODE_ROOT = FUSE_ROOT_ID,
+    NODE_A,
+    NODE_B,
+    NODE_APPEND_A,
+    NODE_APPEND_B,
+    NODE_FOLLOW_A,
+    NODE_FOLLOW_B,
+    NODE_ALL_A,
+    NODE_ALL_B
+};
 
 /* One `follow`. */
 struct line {
@@ -43,6 +55,11 @@ static bool is_follow(fuse_ino_t node)
     return node == NODE_FOLLOW_A || node == NODE_FOLLOW_B;
 }
 
+static bool is_all(fuse_ino_t node)
+{
+    return node == NODE_ALL_A || node == NODE_ALL_B;
+}
+
 static bool is_append(fuse_ino_t node)
 {
     return node == NODE_APPEND_A || node == NODE_APPEND_B;
@@ -52,10 +69,14 @@ static struct stat attr_of(fuse_ino_t node)
 {
     struct stat st = {.st_ino = node, .st_nlink = 1, .st_uid = getuid(), .st_gid = getgid()};
 
-    st.st_mode = is_follow(node) ? S_IFREG | 0444 : is_append(node) ? S_IFREG | 0666 : S_IFDIR | 0755;
+    st.st_mode = is_follow(node) || is_all(node) ? S_IFREG | 0444 : is_append(node) ? S_IFREG | 0666 : S_IFDIR | 0755;
     if (is_follow(node)) {
         st.st_size = STREAM_BYTES;
         st.st_blocks = STREAM_BYTES / 512;
+    }
+    if (is_all(node)) {
+        st.st_size = ALL_BYTES;
+        st.st_blocks = ALL_BYTES / 512;
     }
     return st;
 }
@@ -69,6 +90,7 @@ static fuse_ino_t find(fuse_ino_t parent, const char *name)
     } names[] = {
         {NODE_ROOT, "a", NODE_A},          {NODE_ROOT, "b", NODE_B},          {NODE_A, "append", NODE_APPEND_A},
         {NODE_B, "append", NODE_APPEND_B}, {NODE_A, "follow", NODE_FOLLOW_A}, {NODE_B, "follow", NODE_FOLLOW_B},
+        {NODE_A, "all", NODE_ALL_A},       {NODE_B, "all", NODE_ALL_B},
     };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -113,7 +135,9 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO};
 
     (void)fi;
-    if (is_append(node)) {
+    if (is_all(node)) {
+        out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+    } else if (is_append(node)) {
         out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_PARALLEL_DIRECT_WRITES;
     } else {
         out.open_flags |= FOPEN_NOFLUSH;
@@ -168,11 +192,17 @@ static void interrupted(fuse_req_t req, void *data)
 
 static void op_read(fuse_req_t req, fuse_ino_t node, size_t n, off_t off, struct fuse_file_info *fi)
 {
+    static const char nothing[1 << 20];
     struct line *line = line_of(node);
 
-    (void)off;
     (void)fi;
-    if (is_append(node)) {
+    if (is_all(node)) {
+        if (n > sizeof nothing)
+            n = sizeof nothing;
+        if (off + (off_t)n > ALL_BYTES)
+            n = off < ALL_BYTES ? (size_t)(ALL_BYTES - off) : 0;
+        fuse_reply_buf(req, nothing, n);
+    } else if (is_append(node)) {
         fuse_reply_buf(req, NULL, 0);
     } else if (line->n > 0 && line->n <= n) {
         fuse_reply_buf(req, line->unread, line->n);
