@@ -22,6 +22,8 @@ static uint32_t header_crc(const struct ring *ring, const uint64_t words[5])
     return crc32c(ring->salt, words, offsetof(struct frame_header, header_crc));
 }
 
+#define READ_AHEAD 1024 /* bytes; past the end of the ring it does nothing */
+
 enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t head,
                              struct frame *ret)
 {
@@ -37,6 +39,8 @@ enum frame_result frame_read(const struct ring *ring, uint64_t *pos, uint64_t he
         }
         for (int i = 0; i < 5; i++)
             words[i] = atomic_load_explicit(ring->words + off / 8 + i, memory_order_relaxed);
+        __builtin_prefetch((const char *)ring->words + off + READ_AHEAD); /* for those who read on */
+        __builtin_prefetch((const char *)ring->words + off + READ_AHEAD + 64);
         if (ring_lapped(ring, *pos))
             return FRAME_LAPPED;
         if ((uint32_t)(words[4] >> 32) != header_crc(ring, words))
