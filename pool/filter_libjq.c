@@ -1,19 +1,27 @@
 #include "filter_libjq.h"
 
-#include "filter_module.h"
 #include "filter_problem.h"
-#include "jq_module.h"
+#include "jq_child.h"
 #include "pool/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ODD_TEXT_MAX 64   /* bytes of a value in an error */
 #define NAME_SHOWN_MAX 40 /* bytes of a name */
 
+/*
+ * A message that jq failed on costs a process.  So many at first, and one more for each so many
+ * answers; then it is not asked again.
+ */
+#define FAILURES_MAX 4
+#define ANSWERS_PER_FAILURE 1000
+
 struct libjq_filter {
-    const struct jq_module *jq;
-    struct jq_program *program;
+    struct jq_child child;
+    bool has_answered; /* the process that runs now, about a message */
+    struct buf expression;
+    unsigned failures_left;
+    unsigned n_answers; /* since that number was changed */
     struct buf text;
     struct buf repaired;
     struct time_cache cache;
@@ -74,17 +82,6 @@ int words_refuse(const struct words *words, struct error *err)
 
 /* ---- compiling ---- */
 
-static const struct jq_module *load(struct error *err)
-{
-    const struct jq_module *jq = module_load(JQ_MODULE_FILE, JQ_MODULE_SYMBOL, "libjq1", err);
-
-    if (jq != NULL && jq->version != JQ_MODULE_VERSION) {
-        (void)module_fail_version(JQ_MODULE_FILE, err); /* NULL says that it failed */
-        return NULL;
-    }
-    return jq;
-}
-
 static const char too_early[] = "syntax error, unexpected $end";
 
 static bool begins_with(const char *text, const char *beginning)
@@ -96,35 +93,33 @@ static bool begins_with(const char *text, const char *beginning)
  * Could more words make a program of the first n?  Behind an open parenthesis they are not one yet,
  * which is quick.
  */
-static bool could_go_on(const struct jq_module *jq, const struct words *words, size_t n)
+static bool could_go_on(struct jq_child *child, const struct words *words, size_t n)
 {
     auto_buf struct buf part = BUF_INIT;
     const struct word *last = &words->list[n - 1];
-    struct jq_program *program;
-    char why[64];
+    struct jq_answer answer;
 
     if (buf_add_char(&part, '(') < 0 || buf_add(&part, words->text.p, last->at + last->n) < 0 ||
-        buf_str(&part) == NULL)
+        jq_child_ask(child, JQ_TRY, buf_bytes(&part), &answer) < 0)
         return false;
-    program = jq->compile(part.p, why, sizeof why);
-    jq->release(program);
-    return program != NULL || begins_with(why, too_early);
+    return answer.outcome == JQ_COMPILED ||
+           (answer.outcome == JQ_REFUSED && begins_with(answer.text, too_early));
 }
 
 /* jq tells the line; the word is the first that no program could have there. */
-static size_t first_wrong_word(const struct jq_module *jq, const struct words *words)
+static size_t first_wrong_word(struct jq_child *child, const struct words *words)
 {
     size_t good = 0, bad = words->n;
 
     while (bad - good > 1) {
         size_t middle = good + (bad - good) / 2;
 
-        *(could_go_on(jq, words, middle) ? &good : &bad) = middle;
+        *(could_go_on(child, words, middle) ? &good : &bad) = middle;
     }
     return bad - 1;
 }
 
-static int syntax_problem(const struct jq_module *jq, const struct words *words, const char *why,
+static int syntax_problem(struct jq_child *child, const struct words *words, const char *why,
                           struct error *err)
 {
     auto_buf struct buf wrong = BUF_INIT;
@@ -132,7 +127,7 @@ static int syntax_problem(const struct jq_module *jq, const struct words *words,
 
     if (words->n == 0 || begins_with(why, too_early))
         return filter_problem(err, words->text, words->text.n, "something is missing");
-    i = first_wrong_word(jq, words);
+    i = first_wrong_word(child, words);
     if (buf_add_bytes(&wrong, word_text(words, i)) < 0 || buf_str(&wrong) == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     return filter_problem(err, words->text, words->list[i].at, "`%.40s` does not belong here",
@@ -152,47 +147,61 @@ static size_t place_of_undefined(const struct words *words, const char *why)
     return FILTER_NOWHERE;
 }
 
-static int problem(const struct jq_module *jq, const struct words *words, const char *why,
+static int problem(struct jq_child *child, const struct words *words, const char *why,
                    struct error *err)
 {
     if (begins_with(why, "syntax error"))
-        return syntax_problem(jq, words, why, err);
+        return syntax_problem(child, words, why, err);
     return filter_problem(err, words->text, place_of_undefined(words, why), "%s", why);
+}
+
+static int compile(struct libjq_filter *filter, const struct words *words, struct error *err)
+{
+    struct jq_answer answer;
+    bool fresh;
+
+    if (jq_child_take(&filter->child, &fresh, err) < 0)
+        return -1;
+    if (jq_child_ask(&filter->child, JQ_COMPILE, buf_bytes(&filter->expression), &answer) == 0) {
+        if (answer.outcome == JQ_COMPILED) {
+            jq_child_give(&filter->child);
+            return 0;
+        }
+        if (answer.outcome == JQ_REFUSED)
+            return problem(&filter->child, words, answer.text, err);
+    }
+    return filter_problem(err, words->text, FILTER_NOWHERE, "it is too much for jq");
 }
 
 int libjq_filter_new(const struct words *words, struct libjq_filter **ret, struct error *err)
 {
-    const struct jq_module *jq = load(err);
-    auto_buf struct buf text = BUF_INIT;
     struct libjq_filter *filter;
-    char why[256];
 
-    if (jq == NULL)
-        return -1;
     if (words->n > LIBJQ_WORDS_MAX)
         return filter_problem(err, words->text, FILTER_NOWHERE,
                               "it has %zu words, and jq takes %u at most", words->n,
                               LIBJQ_WORDS_MAX);
     filter = calloc(1, sizeof *filter);
-    if (filter == NULL || buf_add_bytes(&text, words->text) < 0 || buf_str(&text) == NULL) {
-        free(filter);
+    if (filter == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    filter->child = JQ_CHILD_INIT;
+    filter->failures_left = FAILURES_MAX;
+    if (buf_add_bytes(&filter->expression, words->text) < 0)
+        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    else if (compile(filter, words, err) == 0) {
+        *ret = filter;
+        return 0;
     }
-    filter->jq = jq;
-    filter->program = jq->compile(text.p, why, sizeof why);
-    if (filter->program == NULL) {
-        free(filter);
-        return problem(jq, words, why, err);
-    }
-    *ret = filter;
-    return 0;
+    libjq_filter_free(filter);
+    return -1;
 }
 
 void libjq_filter_free(struct libjq_filter *filter)
 {
     if (filter == NULL)
         return;
-    filter->jq->release(filter->program);
+    jq_child_stop(&filter->child);
+    buf_done(&filter->expression);
     buf_done(&filter->text);
     buf_done(&filter->repaired);
     free(filter);
@@ -257,30 +266,100 @@ static int repair(struct libjq_filter *filter, struct bytes *ret)
     return 0;
 }
 
+/* -1: it ended, or has to. */
+static int ask(struct libjq_filter *filter, bool fresh, struct bytes text, struct jq_answer *ret)
+{
+    if (fresh &&
+        (jq_child_ask(&filter->child, JQ_COMPILE, buf_bytes(&filter->expression), ret) < 0 ||
+         ret->outcome != JQ_COMPILED))
+        return -1;
+    return jq_child_ask(&filter->child, JQ_MATCH, text, ret) < 0 || ret->outcome == JQ_TOO_LARGE
+               ? -1
+               : 0;
+}
+
+/*
+ * 1: answered.  0: jq failed on it.  A process that has answered before can have ended for another
+ * reason: libjq had lost too much memory, or somebody ended it.  So a new one has the last word.
+ */
+static int ask_about(struct libjq_filter *filter, struct bytes text, struct jq_answer *ret,
+                     struct error *err)
+{
+    bool fresh, again;
+
+    do {
+        if (jq_child_take(&filter->child, &fresh, err) < 0)
+            return -1;
+        again = filter->has_answered && !fresh;
+        filter->has_answered = again;
+        *ret = (struct jq_answer){JQ_OUTCOMES, ""};
+        if (ask(filter, fresh, text, ret) == 0 && ret->outcome <= JQ_ODD) {
+            jq_child_give(&filter->child);
+            filter->has_answered = true;
+            return 1;
+        }
+        jq_child_stop(&filter->child);
+    } while (again && ret->outcome != JQ_TOO_LONG);
+    return 0;
+}
+
+static enum filter_result fail_on(struct libjq_filter *filter, const struct message *message,
+                                  const struct jq_answer *answer, struct error *err)
+{
+    filter->failures_left--;
+    filter->n_answers = 0;
+    if (answer->outcome == JQ_TOO_LONG || answer->outcome == JQ_TOO_LARGE) {
+        fail(err, PLSM_ERROR_USAGE, "the filter takes too much time or memory on a message");
+    } else {
+        fail(err, PLSM_ERROR_USAGE, "the filter made jq crash on a message");
+        fail_hint(err, "jq crashes on values that nest very deeply, among others. Make the "
+                       "expression simpler.");
+    }
+    fail_seq(err, message->seq);
+    return FILTER_FAILED;
+}
+
+static enum filter_result give_up(const struct message *message, struct error *err)
+{
+    fail(err, PLSM_ERROR_USAGE, "the filter failed on too many messages");
+    fail_seq(err, message->seq);
+    fail_hint(err, "It is not evaluated any more. Make the expression simpler.");
+    return FILTER_FAILED;
+}
+
+static enum filter_result result_of(struct libjq_filter *filter, const struct jq_answer *answer,
+                                    struct buf *odd)
+{
+    if (++filter->n_answers == ANSWERS_PER_FAILURE) {
+        filter->n_answers = 0;
+        filter->failures_left += filter->failures_left < FAILURES_MAX;
+    }
+    if (answer->outcome == JQ_ODD)
+        (void)buf_add_str(odd, answer->text); /* then it is told without */
+    return answer->outcome == JQ_ODD   ? FILTER_ODD
+           : answer->outcome == JQ_YES ? FILTER_YES
+                                       : FILTER_NO;
+}
+
 enum filter_result libjq_filter_match(struct libjq_filter *filter, const struct message *message,
                                       struct buf *odd, struct error *err)
 {
-    char value[ODD_TEXT_MAX] = "";
+    struct jq_answer answer;
     struct bytes text;
 
+    if (filter->failures_left == 0)
+        return give_up(message, err);
     buf_clear(&filter->text);
-    if (message_render(message, &filter->cache, &filter->text) == 0 && repair(filter, &text) == 0) {
-        switch (filter->jq->match(filter->program, text.p, text.n, value, sizeof value)) {
-        case JQ_NO:
-            return FILTER_NO;
-        case JQ_YES:
-            return FILTER_YES;
-        case JQ_ODD:
-            (void)buf_add_str(odd, value); /* then it is told without */
-            return FILTER_ODD;
-        case JQ_HALTED:
-            fail(err, PLSM_ERROR_USAGE, "the filter takes too much time or memory on a message");
-            fail_seq(err, message->seq);
-            return FILTER_FAILED;
-        case JQ_FAILED:
-            break;
-        }
+    if (message_render(message, &filter->cache, &filter->text) < 0 || repair(filter, &text) < 0) {
+        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+        return FILTER_FAILED;
     }
-    fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    return FILTER_FAILED;
+    switch (ask_about(filter, text, &answer, err)) {
+    case 1:
+        return result_of(filter, &answer, odd);
+    case 0:
+        return fail_on(filter, message, &answer, err);
+    default:
+        return FILTER_FAILED;
+    }
 }

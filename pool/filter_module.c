@@ -36,60 +36,72 @@ static bool own_folder(char folder[PATH_MAX])
     return slash != NULL;
 }
 
-/* Loads it from there; remembers in *why what stood against a file that exists. */
-static void *try_folder(const char *folder, const char *below, const char *file, struct buf *why)
-{
-    auto_buf struct buf path = BUF_INIT;
-    void *module;
-
-    if (buf_printf(&path, "%s%s/%s", folder, below, file) < 0 || buf_str(&path) == NULL ||
-        access(path.p, F_OK) < 0)
-        return NULL;
-    module = dlopen(path.p, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (module == NULL) {
-        const char *text = dlerror();
-
-        buf_clear(why);
-        (void)buf_add_str(why, text != NULL ? text : "unknown"); /* then it is told without */
-    }
-    return module;
-}
-
-static void *open_module(const char *file, struct buf *why)
+/*
+ * The next place where it could be and something is, as an absolute path; false when there is none.
+ * *at is 0 at first.
+ */
+static bool next_place(const char *file, size_t *at, struct buf *ret)
 {
     /* from bin, from libexec/plasmite, and from the folder of shared libraries */
     static const char *const below[] = {"/../" PLASMITE_LIBDIR "/plasmite",
                                         "/../../" PLASMITE_LIBDIR "/plasmite", "/plasmite"};
+    const size_t n = sizeof below / sizeof *below;
     char folder[PATH_MAX];
-    void *module = NULL;
+    bool known = getauxval(AT_SECURE) == 0 && own_folder(folder);
 
-    if (getauxval(AT_SECURE) == 0 && own_folder(folder))
-        for (size_t i = 0; module == NULL && i < sizeof below / sizeof *below; i++)
-            module = try_folder(folder, below[i], file, why);
-    return module != NULL ? module : try_folder(PLASMITE_MODULEDIR, "", file, why);
+    for (size_t i = *at; i <= n; i++) {
+        *at = i + 1;
+        buf_clear(ret);
+        if (i == n ? buf_printf(ret, "%s/%s", PLASMITE_MODULEDIR, file) < 0
+                   : !known || buf_printf(ret, "%s%s/%s", folder, below[i], file) < 0)
+            continue;
+        if (buf_str(ret) != NULL && access(ret->p, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+int fail_module(const char *file, const char *why, const char *package, struct error *err)
+{
+    fail(err, PLSM_ERROR_INTERNAL, "this filter needs %s, which cannot be loaded", file);
+    if (why[0] != '\0') {
+        fail_cause(err, why);
+        return fail_hint(err, "On Debian it needs the package %s: sudo apt install %s", package,
+                         package);
+    }
+    return fail_hint(
+        err,
+        "It belongs in %s: install plasmite again. Filters of paths, comparisons, and, or "
+        "and not work without it.",
+        PLASMITE_MODULEDIR);
 }
 
 const void *module_load(const char *file, const char *symbol, const char *package,
                         struct error *err)
 {
-    auto_buf struct buf why = BUF_INIT;
-    void *module = open_module(file, &why);
-    const void *table = module != NULL ? dlsym(module, symbol) : NULL;
+    auto_buf struct buf path = BUF_INIT, why = BUF_INIT;
+    const void *table = NULL;
+    size_t at = 0;
 
-    if (table != NULL)
-        return table;
-    fail(err, PLSM_ERROR_INTERNAL, "this filter needs %s, which cannot be loaded", file);
-    if (why.n > 0 && err != NULL && buf_str(&why) != NULL)
-        snprintf(err->cause, sizeof err->cause, "%s", why.p);
-    if (why.n > 0)
-        fail_hint(err, "On Debian it needs the package %s: sudo apt install %s", package, package);
-    else
-        fail_hint(
-            err,
-            "It belongs in %s: install plasmite again. Filters of paths, comparisons, and, or "
-            "and not work without it.",
-            PLASMITE_MODULEDIR);
-    return NULL;
+    while (table == NULL && next_place(file, &at, &path)) {
+        void *module = dlopen(path.p, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        const char *text = module == NULL ? dlerror() : NULL;
+
+        buf_clear(&why);
+        (void)buf_add_str(&why, text != NULL ? text : "unknown"); /* then it is told without */
+        if (module != NULL)
+            table = dlsym(module, symbol);
+    }
+    if (table == NULL)
+        (void)fail_module(file, buf_str(&why) != NULL ? why.p : "", package, err);
+    return table;
+}
+
+int module_find(const char *file, struct buf *ret, struct error *err)
+{
+    size_t at = 0;
+
+    return next_place(file, &at, ret) ? 0 : fail_module(file, "", "", err);
 }
 
 int module_fail_version(const char *file, struct error *err)

@@ -1,6 +1,6 @@
 /*
  * What plasmite-regex.so offers: Oniguruma, the regular expressions of jq, behind one table.  See
- * jq_module.h for why.
+ * filter_libjq.h for why.
  */
 #ifndef REGEX_MODULE_H
 #define REGEX_MODULE_H

@@ -143,6 +143,20 @@ class Where(mount.Case):
         self.assertGreater(sum(times), 0.2)  # it did take its time
         self.assertLess(sorted(times)[len(times) * 9 // 10], 0.02 * mount.SLOW)
 
+    def test_what_crashes_jq_harms_nobody_else(self):
+        reader = self.start("head -n2 'ci/where/.data.n + 0 > 100/follow'")
+        self.wait_blocked(reader)
+        self.append("ci", {"n": 101})
+        for bomb in ("reduce range(300000) as $i (null; [.]) | false", '("x" * 1000000000) | length > 0'):
+            with self.subTest(bomb=bomb):
+                self.assertEqual(self.numbers("where/%s/all" % bomb), [])
+        self.append("ci", {"n": 102})
+        self.assertEqual([json.loads(line)["data"]["n"] for line in self.finish(reader).splitlines()], [101, 102])
+        failures = [json.loads(line)["message"] for line in self.read("ci/errors").splitlines()]
+        self.assertEqual(
+            failures, ["the filter made jq crash on a message", "the filter takes too much time or memory on a message"]
+        )
+
     def test_many_followers(self):
         readers = [self.start("head -n1 'ci/where/.data.who == %d/follow'" % n) for n in range(30)]
         for reader in readers:

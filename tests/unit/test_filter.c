@@ -74,7 +74,7 @@ static void fails_with(const char *expression, const char *hint)
     assert_non_null(strstr(err.hint, ".data.level == \"error\""));
 }
 
-/* ---- alone in a process, before libjq was loaded ---- */
+/* ---- alone in a process, before anything was loaded ---- */
 
 static bool is_loaded(const char *library)
 {
@@ -98,9 +98,8 @@ static void plain_filters__load_nothing(void **state)
     assert_false(is_loaded("libonig"));
     says(".data.level | test(\"r+o\")", "{\"level\":\"error\"}", FILTER_YES);
     assert_true(is_loaded("libonig"));
-    assert_false(is_loaded("libjq"));
     says(".data.n + 1 == 6", "{\"n\":5}", FILTER_YES);
-    assert_true(is_loaded("libjq"));
+    assert_false(is_loaded("libjq"));
 }
 
 /* The modules are found from where the program is; a copy elsewhere has none. */
@@ -121,7 +120,7 @@ static void a_missing_module__is_named(void **state)
     assert_int_equal(pclose(output), 0);
     assert_non_null(strstr(
         line,
-        "Internal: this filter needs plasmite-jq.so, which cannot be loaded: It belongs in "));
+        "Internal: this filter needs plasmite-jq, which cannot be loaded: It belongs in "));
 }
 
 /* What the copy does. */

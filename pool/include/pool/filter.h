@@ -26,7 +26,12 @@
  *  - there are limits: steps, or seconds and memory, for a message (FILTER_FAILED), steps of a
  *    regular expression (an error of jq: no match), words and nesting of an expression.
  *
- * A filter belongs to one thread at a time.
+ * What only libjq knows is evaluated by another process, which this one need not know of: no SIGCHLD,
+ * nothing to wait for, one descriptor. It ends with the filter or with this process. When it crashes,
+ * or takes more than it may, that is FILTER_FAILED, and the filter is as good as before for other
+ * messages; but one that fails again and again is not evaluated any more.
+ *
+ * A filter belongs to one thread at a time, and works in a child of fork().
  */
 #ifndef POOL_FILTER_H
 #define POOL_FILTER_H
@@ -69,7 +74,10 @@ enum filter_result {
     FILTER_YES,
     /* neither true, false nor null; *err is Usage, `filter expression must yield booleans` */
     FILTER_ODD,
-    /* *err: Internal, no memory; Usage, more time or memory on this message than a filter may take */
+    /*
+     * *err: Usage, more time or memory on this message than a filter may take, or jq crashed on it;
+     * Internal, no memory; Io, no process
+     */
     FILTER_FAILED,
 };
 

@@ -1,0 +1,428 @@
+/*
+ * Filters that another process evaluates: it is no business of this one, ends with it, cannot hurt it, and has
+ * nothing to steal.
+ *
+ * Orphans come to this process from the second test on, so it can see and count them.
+ */
+#include "pools.h"
+
+#include "jq_child.h"
+#include "pool/filter.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_S 120
+#define TOO_MUCH "the filter takes too much time or memory on a message"
+#define STACK_BOMB "reduce range(300000) as $i (null; [.]) | false"
+
+static struct filter *filter_of(const char *expression)
+{
+    struct error err = ERROR_INIT;
+    struct filter *filter = NULL;
+
+    must(filter_new(bytes_of(expression), &filter, &err) == 0, "%s: %s; %s; %s", expression,
+         err.message, err.hint, err.cause);
+    return filter;
+}
+
+static enum filter_result match(struct filter *filter, const char *data, struct error *err)
+{
+    const struct message message = {.seq = 7, .tags = BYTES("\"a\""), .data = bytes_of(data)};
+
+    return filter_match(filter, &message, err);
+}
+
+static void says(struct filter *filter, const char *data, enum filter_result expected)
+{
+    struct error err = ERROR_INIT;
+    enum filter_result result = match(filter, data, &err);
+
+    must(result == expected, "%d: %s; %s", (int)result, err.message, err.hint);
+}
+
+static void fails(struct filter *filter, const char *data, const char *message)
+{
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(match(filter, data, &err), FILTER_FAILED);
+    assert_int_equal(err.kind, PLSM_ERROR_USAGE);
+    assert_string_equal(err.message, message);
+    assert_int_equal(err.seq, 7);
+}
+
+/* ---- what this process sees of it ---- */
+
+static void get_orphans(void)
+{
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+}
+
+/* Those that run, or are not waited for; the last of them. */
+static unsigned children(pid_t *ret)
+{
+    auto_buf struct buf path = BUF_INIT;
+    unsigned n = 0;
+    FILE *file;
+    int pid;
+
+    must(buf_printf(&path, "/proc/self/task/%d/children", (int)getpid()) == 0, "no memory");
+    file = fopen(buf_str(&path), "r");
+    assert_non_null(file);
+    while (fscanf(file, "%d", &pid) == 1) {
+        *ret = pid;
+        n++;
+    }
+    fclose(file);
+    return n;
+}
+
+static pid_t only_child(void)
+{
+    pid_t pid = 0;
+
+    assert_int_equal(children(&pid), 1);
+    return pid;
+}
+
+static void has_no_children(void)
+{
+    assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static unsigned descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void proc_read(pid_t pid, const char *name, struct buf *ret)
+{
+    auto_buf struct buf path = BUF_INIT;
+    FILE *file;
+    int c;
+
+    must(buf_printf(&path, "/proc/%d/%s", (int)pid, name) == 0, "no memory");
+    file = fopen(buf_str(&path), "r");
+    assert_non_null(file);
+    while ((c = getc(file)) != EOF)
+        must(buf_add_char(ret, (char)c) == 0, "no memory");
+    fclose(file);
+}
+
+static volatile sig_atomic_t n_signals;
+
+static void count(int number)
+{
+    (void)number;
+    n_signals++;
+}
+
+static void it_is_no_child_of_ours(void **state)
+{
+    const unsigned before = descriptors();
+
+    (void)state;
+    assert_true(signal(SIGCHLD, count) != SIG_ERR);
+    for (int i = 0; i < 5; i++) {
+        auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+        says(filter, "{\"n\":5}", FILTER_YES);
+        has_no_children();
+        assert_int_equal(descriptors(), before + 1);
+    }
+    assert_int_equal(descriptors(), before);
+    assert_int_equal(n_signals, 0);
+    assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
+}
+
+static void who_gets_the_orphans__has_no_zombies(void **state)
+{
+    (void)state;
+    get_orphans();
+    for (int i = 0; i < 5; i++) {
+        auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+        says(filter, "{\"n\":5}", FILTER_YES);
+        (void)only_child();
+    }
+    has_no_children();
+}
+
+/* ---- its end ---- */
+
+/* In a process of its own, which is killed when it says that it is so far. */
+static void kill_in_the_middle_of(const char *expression, const char *data)
+{
+    int pipe_ends[2];
+    pid_t pid;
+    char c;
+
+    assert_int_equal(pipe(pipe_ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        struct filter *filter = filter_of(expression);
+
+        says(filter, "{}", FILTER_NO);
+        must(write(pipe_ends[1], "x", 1) == 1, "no pipe");
+        says(filter, data, FILTER_YES);
+        pause();
+    }
+    assert_true(pid > 0);
+    assert_int_equal(read(pipe_ends[0], &c, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    while (waitpid(-1, NULL, 0) > 0) /* ends when nobody is left, or with the alarm */
+        continue;
+    assert_int_equal(errno, ECHILD);
+}
+
+static void it_ends_with_its_program(void **state)
+{
+    (void)state;
+    alarm(PATIENCE_S);
+    kill_in_the_middle_of(".data.n + 1 == 6", "{\"n\":5}");
+    kill_in_the_middle_of("if .data.go then last(range(1e12)) else false end", "{\"go\":true}");
+    alarm(0);
+}
+
+static void what_was_killed__is_replaced(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+    (void)state;
+    for (int i = 0; i < 10; i++) { /* more often than it may fail */
+        says(filter, "{\"n\":5}", FILTER_YES);
+        assert_int_equal(kill(only_child(), SIGKILL), 0);
+    }
+    says(filter, "{\"n\":4}", FILTER_NO);
+}
+
+static void there_are_not_many_at_once(void **state)
+{
+    struct filter *filters[JQ_CHILDREN_MAX + 4];
+    const size_t n = sizeof filters / sizeof *filters;
+    pid_t pid;
+
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        auto_buf struct buf text = BUF_INIT;
+
+        must(buf_printf(&text, ".data.n + %zu == 100", i) == 0, "no memory");
+        filters[i] = filter_of(buf_str(&text));
+        assert_int_equal(children(&pid), i < JQ_CHILDREN_MAX ? i + 1 : JQ_CHILDREN_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        auto_buf struct buf data = BUF_INIT;
+
+        must(buf_printf(&data, "{\"n\":%zu}", 100 - i) == 0, "no memory");
+        says(filters[i], buf_str(&data), FILTER_YES);
+        says(filters[i], "{\"n\":0}", FILTER_NO);
+        assert_int_equal(children(&pid), JQ_CHILDREN_MAX);
+    }
+    for (size_t i = 0; i < n; i++)
+        filter_free(filters[i]);
+    has_no_children();
+}
+
+/* ---- hostile expressions ---- */
+
+static void bombs__are_errors(void **state)
+{
+    static const struct {
+        const char *expression, *message;
+    } cases[] = {
+        {STACK_BOMB,                                       "the filter made jq crash on a message"},
+        {"(\"x\" * 1000000000) | length > 0",              TOO_MUCH                               },
+        {"[range(1e9) | [.]] | length == 1",               TOO_MUCH                               },
+        {"[range(20000)] | indices(.) | length > 0",       TOO_MUCH                               },
+        {"def f: [f]; f",                                  TOO_MUCH                               },
+        {"[limit(100000000; repeat(\"x\"))] | length > 0", TOO_MUCH                               },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        auto_buf struct buf text = BUF_INIT;
+        auto_filter struct filter *filter = NULL;
+
+        must(buf_printf(&text, "if .data.go then (%s) else .data.n + 1 == 6 end",
+                        cases[i].expression) == 0,
+             "no memory");
+        filter = filter_of(buf_str(&text));
+        fails(filter, "{\"go\":true}", cases[i].message);
+        has_no_children();
+        says(filter, "{\"n\":5}", FILTER_YES);
+    }
+}
+
+static void a_filter_that_only_fails__is_given_up(void **state)
+{
+    auto_filter struct filter *filter =
+        filter_of("if .data.go then (" STACK_BOMB ") else . == 1 end");
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        fails(filter, "{\"go\":true}", "the filter made jq crash on a message");
+    fails(filter, "{\"go\":true}", "the filter failed on too many messages");
+    assert_int_equal(match(filter, "{}", &err), FILTER_FAILED);
+    has_no_children();
+}
+
+static void a_filter_that_seldom_fails__is_not(void **state)
+{
+    auto_filter struct filter *filter =
+        filter_of("if .data.go then (" STACK_BOMB ") else . == 1 end");
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        fails(filter, "{\"go\":true}", "the filter made jq crash on a message");
+        for (int k = 0; k < 1000; k++)
+            says(filter, "{}", FILTER_NO);
+    }
+}
+
+static void what_it_could_take__is_not_there(void **state)
+{
+    auto_filter struct filter *filter = NULL;
+    auto_buf struct buf status = BUF_INIT, environment = BUF_INIT, limits = BUF_INIT;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(setenv("SECRET", "hunter2", 1), 0);
+    filter = filter_of("$__loc__ | .line == 1");
+    pid = only_child();
+    proc_read(pid, "status", &status);
+    assert_non_null(strstr(buf_str(&status), "NoNewPrivs:\t1"));
+#if defined(__x86_64__) || defined(__aarch64__)
+    assert_non_null(strstr(status.p, "Seccomp:\t2"));
+#endif
+    proc_read(pid, "limits", &limits);
+    assert_non_null(strstr(buf_str(&limits), "Max open files            0 "));
+    assert_non_null(strstr(limits.p, "Max file size             0 "));
+    assert_non_null(strstr(limits.p, "Max core file size        0 "));
+    if (geteuid() != 0)
+        return; /* nobody else may look further */
+    proc_read(pid, "environ", &environment);
+    assert_int_equal(environment.n, 0);
+}
+
+/* ---- what goes on as before ---- */
+
+static void local_time__is_that_of_the_program(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("TZ", "XYZ-3", 1), 0);
+    {
+        auto_filter struct filter *filter = filter_of("0 | localtime | strftime(\"%H\") == \"03\" "
+                                                      "and (0 | strflocaltime(\"%Z\") == \"XYZ\")");
+
+        says(filter, "{}", FILTER_YES);
+    }
+    assert_int_equal(unsetenv("TZ"), 0);
+}
+
+static void large_messages__are_seen_whole(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data.s | length + 1 == 5000001");
+    auto_buf struct buf data = BUF_INIT;
+
+    (void)state;
+    must(buf_add_str(&data, "{\"s\":\"") == 0 && buf_grow(&data, 5000000) == 0, "no memory");
+    memset(data.p + data.n, 'x', 5000000);
+    data.n += 5000000;
+    must(buf_add_str(&data, "\"}") == 0, "no memory");
+    says(filter, buf_str(&data), FILTER_YES);
+    says(filter, "{\"s\":\"x\"}", FILTER_NO);
+    says(filter, data.p, FILTER_YES);
+}
+
+static void without_standard_descriptors__it_works(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    alarm(PATIENCE_S);
+    if (pid == 0) {
+        struct filter *filter;
+
+        for (int fd = 0; fd <= 2; fd++)
+            close(fd);
+        filter = filter_of(".data.n + 1 == 6");
+        says(filter, "{\"n\":5}", FILTER_YES);
+        _exit(0);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    while (waitpid(-1, NULL, 0) > 0) /* it left one behind */
+        continue;
+    alarm(0);
+}
+
+static void *match_often(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 5; i++) {
+        auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+        for (int k = 0; k < 200; k++)
+            says(filter, k % 2 == 0 ? "{\"n\":5}" : "{\"n\":6}",
+                 k % 2 == 0 ? FILTER_YES : FILTER_NO);
+    }
+    return NULL;
+}
+
+static void threads__have_filters_of_their_own(void **state)
+{
+    pthread_t threads[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, match_often, NULL), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    has_no_children();
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_is_no_child_of_ours), /* first */
+        cmocka_unit_test(who_gets_the_orphans__has_no_zombies),
+        cmocka_unit_test(it_ends_with_its_program),
+        cmocka_unit_test(what_was_killed__is_replaced),
+        cmocka_unit_test(there_are_not_many_at_once),
+        cmocka_unit_test(bombs__are_errors),
+        cmocka_unit_test(a_filter_that_only_fails__is_given_up),
+        cmocka_unit_test(a_filter_that_seldom_fails__is_not),
+        cmocka_unit_test(what_it_could_take__is_not_there),
+        cmocka_unit_test(local_time__is_that_of_the_program),
+        cmocka_unit_test(large_messages__are_seen_whole),
+        cmocka_unit_test(without_standard_descriptors__it_works),
+        cmocka_unit_test(threads__have_filters_of_their_own),
+    };
+
+    must(unsetenv("TZ") == 0, "no environment");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
