@@ -17,5 +17,5 @@ void deferred_done(struct deferred *deferred)
 void deferred_submit(struct deferred *deferred, void (*run)(struct work *work))
 {
     deferred->work.run = run;
-    workers_submit(deferred->m->workers, &deferred->work);
+    workers_submit_slow(deferred->m->workers, &deferred->work, fuse_req_ctx(deferred->req)->uid);
 }

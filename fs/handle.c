@@ -107,5 +107,5 @@ void handle_read_later(fuse_req_t req, struct handle *h, size_t size, off_t off,
         return;
     }
     *slow = (struct slow_read){{.run = read_slowly}, handle_ref(h), req, size, off, make};
-    workers_submit(h->m->workers, &slow->work);
+    workers_submit_slow(h->m->workers, &slow->work, fuse_req_ctx(req)->uid);
 }

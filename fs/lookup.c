@@ -264,6 +264,7 @@ static void lookup_slowly(struct work *work)
     struct deferred_lookup *slow = (struct deferred_lookup *)work;
 
     (void)enter_made(&slow->lookup, VIEW_THOROUGH);
+    atomic_fetch_sub(&slow->deferred.node->slow_lookups, 1);
     deferred_done(&slow->deferred);
     free(slow);
 }
@@ -280,6 +281,7 @@ static void enter_made_later(struct lookup *l)
     deferred_init(&slow->deferred, l->req, l->m, l->dir);
     slow->lookup = *l;
     slow->lookup.name = memcpy(slow->name, l->name, n);
+    atomic_fetch_add(&l->dir->slow_lookups, 1);
     deferred_submit(&slow->deferred, lookup_slowly);
 }
 

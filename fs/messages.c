@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define TURN_NS (10 * NS_PER_MS) /* that a worker looks on for one reader with an expression */
+
 struct messages {
     struct reader reader;
     struct cursor at;
@@ -158,16 +160,18 @@ static enum filled messages_fill(struct reader *r, size_t max, enum view_patienc
 {
     struct messages *s = (struct messages *)r;
     enum cursor_result result = CURSOR_MESSAGE;
+    bool slow = lens_is_slow(lens_of(s));
+    uint64_t until = slow ? clock_mono_ns() + TURN_NS : 0;
     unsigned looked = 0;
 
-    if (patience == VIEW_QUICK && lens_is_slow(lens_of(s)) && !is_over(s) &&
+    if (patience == VIEW_QUICK && slow && !is_over(s) &&
         mpool_ready(r->pool, s->at.pos))
         return FILL_LATER;
     while (!r->gap && result != CURSOR_END && result != CURSOR_FAILED) {
         r->ended = is_over(s);
         if (r->ended || r->ready.n >= max)
             break;
-        if (looked++ == VIEW_QUICK_MESSAGES && r->ready.n == 0)
+        if (r->ready.n == 0 && (looked++ == VIEW_QUICK_MESSAGES || (slow && clock_mono_ns() > until)))
             return FILL_LATER;
         result = step(s, max, err);
     }

@@ -23,6 +23,7 @@ struct node {
     unsigned refs;
     uint64_t used_ns;
     atomic_uint_fast64_t log_size; /* of a log: the largest that was told */
+    atomic_uint slow_lookups; /* of a directory: look-ups in it that workers are at */
     atomic_uint_fast64_t
         overtaken_ns; /* of a directory: when a file in it was gone before it was opened */
     bool announced;   /* the kernel was told that this pool is gone */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #define WINDOW_BYTES (16 * 1024)
+#define POLL_AGAIN_NS (10 * NS_PER_MS) /* until a poller is to ask once more when a worker was at it */
 
 /*
  * The kernel follows a full answer to a part of a large read() with another READ, which could then block with data in
@@ -32,6 +33,7 @@ struct parked {
     struct reader *reader;
     size_t size;
     off_t off;
+    bool nonblock;
 };
 
 #define CONTAINER(p, type, field) ((type *)((char *)(p)-offsetof(type, field)))
@@ -122,14 +124,26 @@ static bool read_elsewhere(struct reader *r, fuse_req_t req, size_t size, uint64
     return true;
 }
 
-/* FILL_READY: answered (with data, the end, or an error).  Otherwise the caller parks or goes on elsewhere. */
+/* A worker may hold it for as long as an expression takes; whoever is quick does not wait for that. */
+static bool lock_reader(struct reader *r, enum view_patience patience)
+{
+    if (patience == VIEW_QUICK)
+        return pthread_mutex_trylock(&r->lock) == 0;
+    return pthread_mutex_lock(&r->lock) == 0;
+}
+
+/*
+ * FILL_READY: answered (with data, the end, or an error).  Otherwise the caller parks, as *wait then says, or goes on
+ * elsewhere.
+ */
 static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint64_t off,
-                            enum view_patience patience)
+                            enum view_patience patience, struct waiter *wait)
 {
     struct error err = ERROR_INIT;
     enum filled filled;
 
-    pthread_mutex_lock(&r->lock);
+    if (!lock_reader(r, patience))
+        return FILL_LATER;
     if (read_elsewhere(r, req, size, off)) {
         pthread_mutex_unlock(&r->lock);
         return FILL_READY;
@@ -145,6 +159,8 @@ static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint6
         fuse_reply_buf(req, NULL, 0);
         filled = FILL_READY;
     }
+    wait->pos = r->looked;
+    wait->due_ns = r->due_ns;
     pthread_mutex_unlock(&r->lock);
     return filled;
 }
@@ -163,8 +179,14 @@ static void look_far(struct work *work)
     struct parked *parked = CONTAINER(work, struct parked, work);
     struct reader *r = parked->reader;
     enum filled filled =
-        try_read(r, parked->waiter.req, parked->size, (uint64_t)parked->off, VIEW_THOROUGH);
+        try_read(r, parked->waiter.req, parked->size, (uint64_t)parked->off, VIEW_THOROUGH,
+                 &parked->waiter);
 
+    if (filled == FILL_LATER && fuse_req_interrupted(parked->waiter.req)) {
+        fuse_reply_err(parked->waiter.req, EINTR);
+        forget_parked(parked);
+        return;
+    }
     if (filled == FILL_LATER && atomic_load(&r->handle.m->stopping))
         filled = FILL_NOTHING; /* parking will tell it */
     read_on(parked, filled);
@@ -178,15 +200,17 @@ static void read_on(struct parked *parked, enum filled filled)
     switch (filled) {
     case FILL_LATER:
         parked->work.run = look_far;
-        workers_submit(r->handle.m->workers, &parked->work);
+        workers_submit_slow(r->handle.m->workers, &parked->work,
+                            fuse_req_ctx(parked->waiter.req)->uid);
         break;
     case FILL_NOTHING:
     case FILL_EARLY:
-        pthread_mutex_lock(&r->lock);
-        parked->waiter.pos = r->looked;
-        parked->waiter.due_ns = r->due_ns;
-        pthread_mutex_unlock(&r->lock);
-        waiters_park(r->handle.m, &parked->waiter);
+        if (!parked->nonblock) {
+            waiters_park(r->handle.m, &parked->waiter);
+            break;
+        }
+        fuse_reply_err(parked->waiter.req, EAGAIN);
+        forget_parked(parked);
         break;
     case FILL_READY:
     case FILL_FAILED:
@@ -202,7 +226,7 @@ static void wake_read(struct waiter *waiter, enum wake_reason reason)
     switch (reason) {
     case WAKE_LOOK:
         read_on(parked, try_read(parked->reader, waiter->req, parked->size, (uint64_t)parked->off,
-                                 VIEW_QUICK));
+                                 VIEW_QUICK, waiter));
         return;
     case WAKE_INTERRUPT:
     case WAKE_EXPIRED:
@@ -219,6 +243,7 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
                         const struct fuse_file_info *fi)
 {
     struct reader *r = (struct reader *)h;
+    struct waiter wait = {0};
     struct parked *parked;
     enum filled filled;
 
@@ -227,13 +252,9 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
         fuse_reply_err(req, EINVAL);
         return;
     }
-    filled = try_read(r, req, size, (uint64_t)off, VIEW_QUICK);
+    filled = try_read(r, req, size, (uint64_t)off, VIEW_QUICK, &wait);
     if (filled == FILL_READY)
         return;
-    if ((filled == FILL_NOTHING || filled == FILL_EARLY) && (fi->flags & O_NONBLOCK) != 0) {
-        fuse_reply_err(req, EAGAIN);
-        return;
-    }
     parked = calloc(1, sizeof *parked);
     if (parked == NULL) {
         fuse_reply_err(req, ENOMEM);
@@ -243,6 +264,8 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
     parked->reader = r;
     parked->size = size;
     parked->off = off;
+    parked->nonblock = (fi->flags & O_NONBLOCK) != 0;
+    parked->waiter = wait;
     parked->waiter.pool = r->pool;
     parked->waiter.req = req;
     parked->waiter.wake = wake_read;
@@ -258,22 +281,23 @@ static void wake_poll(struct waiter *waiter, enum wake_reason reason)
     struct fuse_pollhandle *ph;
 
     (void)reason; /* news or the end: the poller asks again and is told */
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->poll_lock);
     ph = r->ph;
     r->ph = NULL;
     r->poll_parked = false;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->poll_lock);
     handle_notify(r->handle.m, ph);
     handle_unref(&r->handle);
 }
 
 static void tell_if_ready(struct reader *r)
 {
-    bool ready;
+    bool ready = true; /* or it asks again and is told */
 
-    pthread_mutex_lock(&r->lock);
-    ready = (r->ready_at < r->ready.n && !is_early(r)) || r->ended;
-    pthread_mutex_unlock(&r->lock);
+    if (lock_reader(r, VIEW_QUICK)) {
+        ready = (r->ready_at < r->ready.n && !is_early(r)) || r->ended;
+        pthread_mutex_unlock(&r->lock);
+    }
     if (ready && waiters_cancel(r->handle.m, &r->poll_waiter))
         wake_poll(&r->poll_waiter, WAKE_LOOK);
 }
@@ -320,44 +344,66 @@ static uint64_t news_from(struct reader *r, unsigned events)
     return events == 0 ? r->looked : r->source->end(r);
 }
 
+/* What is known without waiting for a worker, and when there may be more to know. */
+struct look {
+    unsigned events;
+    uint64_t pos, due_ns;
+    bool far;     /* only a worker can tell ... */
+    bool scanned; /* ... and one is at it */
+};
+
+static struct look look(struct reader *r)
+{
+    struct look look = {0};
+
+    if (!lock_reader(r, VIEW_QUICK)) {
+        look.due_ns = clock_mono_ns() + POLL_AGAIN_NS;
+        return look;
+    }
+    look.scanned = r->scanning;
+    look.events = readable(r, &look.far);
+    look.pos = news_from(r, look.events);
+    look.due_ns = look.events == 0 ? r->due_ns : 0;
+    look.far = look.far && !r->scanning;
+    r->scanning |= look.far;
+    pthread_mutex_unlock(&r->lock);
+    return look;
+}
+
 static void reader_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle *ph)
 {
     struct reader *r = (struct reader *)h;
-    struct fuse_pollhandle *replaced;
-    bool far, park, scanned;
-    unsigned events;
+    struct fuse_pollhandle *replaced = NULL;
+    struct look found = look(r);
+    uid_t user = fuse_req_ctx(req)->uid;
+    bool park;
 
-    pthread_mutex_lock(&r->lock);
-    scanned = r->scanning;
-    events = readable(r, &far);
-    replaced = ph == NULL ? NULL : r->ph;
-    if (ph != NULL)
+    pthread_mutex_lock(&r->poll_lock);
+    if (ph != NULL) {
+        replaced = r->ph;
         r->ph = ph;
-    park = ph != NULL && !r->poll_parked && (events & POLLHUP) == 0;
+    }
+    park = ph != NULL && !r->poll_parked && (found.events & POLLHUP) == 0;
     if (park) {
         r->poll_parked = true;
         r->poll_waiter.pool = r->pool;
-        r->poll_waiter.pos = news_from(r, events);
-        r->poll_waiter.due_ns = events == 0 ? r->due_ns : 0;
+        r->poll_waiter.pos = found.pos;
+        r->poll_waiter.due_ns = found.due_ns;
         handle_ref(h);
     }
-    if (far && !r->scanning) {
-        r->scanning = true;
+    pthread_mutex_unlock(&r->poll_lock);
+    if (found.far)
         handle_ref(h);
-    } else {
-        far = false;
-    }
-    pthread_mutex_unlock(&r->lock);
 
-    fuse_reply_poll(req, events);
+    fuse_reply_poll(req, found.events);
     if (replaced != NULL)
         fuse_pollhandle_destroy(replaced);
     if (park)
         waiters_park(h->m, &r->poll_waiter);
-    if (scanned)
+    if (found.scanned)
         tell_if_ready(r); /* the worker may have ended before there was anybody to tell */
-    if (far)
-        workers_submit(h->m->workers, &r->scan);
+    if (found.far)
+        workers_submit_slow(h->m->workers, &r->scan, user);
 }
 
 static void reader_release(struct handle *h)
@@ -379,6 +425,7 @@ static void reader_destroy(struct handle *h)
     buf_done(&r->ready);
     free(r->window);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->poll_lock);
     free(r);
 }
 
@@ -394,6 +441,7 @@ void reader_start(struct reader *r, const struct source *source, struct mpool *p
 {
     handle_init(&r->handle, &reader_ops, o->m, o->node);
     pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->poll_lock, NULL);
     r->source = source;
     r->pool = pool;
     r->poll_waiter.wake = wake_poll;

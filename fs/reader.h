@@ -40,7 +40,7 @@ struct reader {
     struct handle handle;
     const struct source *source;
     struct mpool *pool;   /* that is waited on; the node keeps it, or the mount */
-    pthread_mutex_t lock; /* for all below */
+    pthread_mutex_t lock; /* for all below; a worker may hold it long */
     uint64_t looked;
     bool ended;       /* nothing comes after what is ready */
     bool gap;         /* to be told once: what comes next does not follow what came last */
@@ -51,11 +51,12 @@ struct reader {
     uint64_t pos;    /* f_pos of the next byte */
     char *window;    /* the last bytes delivered, made with the first read */
     size_t window_n;
+    struct work scan; /* for a poll that must look far */
+    bool scanning;
+    pthread_mutex_t poll_lock; /* for all below; inside the other one or alone */
     struct waiter poll_waiter;
     struct fuse_pollhandle *ph;
     bool poll_parked;
-    struct work scan; /* for a poll that must look far */
-    bool scanning;
 };
 
 /* Begins the life of a zeroed reader as the open file that is asked for. */

@@ -10,6 +10,7 @@
     16 /* ... or this part of the ring, if that is less; a part more each time it was not enough ... */
 #define EDGE_PARTS_MAX 12  /* ... up to so many */
 #define ACTIVE_NS NS_PER_S /* since the newest message: there is somebody who writes */
+#define TURN_NS (10 * NS_PER_MS) /* that a worker looks through messages before others have a look at the list */
 #define TRIES 16           /* new beginnings when writers overtake us */
 
 /* One frame by number.  1 when it is no longer (or not yet) there. */
@@ -233,6 +234,8 @@ enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *
 {
     struct matches *list = matches_get(m, pool, lens);
     enum extend_result result = EXTEND_FAILED;
+    uint64_t turn_ns = clock_mono_ns() + TURN_NS;
+    uint64_t allowance = lens_is_slow(lens) ? 1 : VIEW_QUICK_MESSAGES; /* an expression may take tenths of a second */
 
     if (list == NULL) {
         (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
@@ -248,11 +251,14 @@ enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *
         view_matches_done(m, list);
         return VIEW_LATER;
     }
-    while ((result = matches_extend(list, newest, VIEW_QUICK_MESSAGES, err)) == EXTEND_MORE &&
+    while ((result = matches_extend(list, newest, allowance, err)) == EXTEND_MORE &&
            patience == VIEW_THOROUGH && !atomic_load(&m->stopping)) {
-        matches_unlock(list); /* let others have a look in between */
+        if (clock_mono_ns() < turn_ns)
+            continue;
+        matches_unlock(list);
         sched_yield();
         matches_lock(list);
+        turn_ns = clock_mono_ns() + TURN_NS;
     }
     if (result == EXTEND_DONE) {
         *ret = list;

@@ -159,7 +159,12 @@ static void forget_idle_names(struct mount *m)
 
     while (!atomic_load(&m->stopping) && nodes_stale(m->nodes, clock_mono_ns(), &at, stale, &n)) {
         for (size_t i = 0; i < n; i++) {
-            forget_name(m, stale[i]->parent->id, stale[i]->name);
+            /*
+             * The kernel would let us wait for a look-up in the same directory; killed meanwhile, we could not end, nor
+             * could whoever waits for the look-up.  The name has its turn later.
+             */
+            if (atomic_load(&stale[i]->parent->slow_lookups) == 0)
+                forget_name(m, stale[i]->parent->id, stale[i]->name);
             node_unref(m->nodes, stale[i]);
         }
         n = BATCH;

@@ -12,6 +12,8 @@ struct workers {
     struct work *first, **last;
     unsigned queued, idle, n;
     bool ending;
+    uid_t slow[SLOW_MAX]; /* the users whose slow work is under way, as often as they have some */
+    unsigned n_slow;
     pthread_t threads[WORKERS_MAX];
 };
 
@@ -27,22 +29,65 @@ struct workers *workers_new(void)
     return workers;
 }
 
+/* All of these under lock. */
+static unsigned under_way(const struct workers *workers, uid_t user)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < workers->n_slow; i++)
+        n += workers->slow[i] == user;
+    return n;
+}
+
+/* How many others of its user would run beside it; SLOW_USER_MAX: it has to wait. */
+static unsigned rank(const struct workers *workers, const struct work *work)
+{
+    if (!work->slow)
+        return 0;
+    return workers->n_slow == SLOW_MAX ? SLOW_USER_MAX : under_way(workers, work->user);
+}
+
+/* The next that may be begun is taken out of the queue; NULL when there is none. */
+static struct work *take_next(struct workers *workers)
+{
+    struct work **best = NULL, *work;
+    unsigned least = SLOW_USER_MAX, n;
+
+    for (struct work **at = &workers->first; *at != NULL && least > 0; at = &(*at)->next)
+        if ((n = rank(workers, *at)) < least) {
+            least = n;
+            best = at;
+        }
+    if (best == NULL)
+        return NULL;
+    work = *best;
+    *best = work->next;
+    if (*best == NULL)
+        workers->last = best;
+    workers->queued--;
+    if (work->slow)
+        workers->slow[workers->n_slow++] = work->user;
+    return work;
+}
+
+static void end_slow(struct workers *workers, uid_t user)
+{
+    unsigned i = 0;
+
+    while (workers->slow[i] != user)
+        i++;
+    workers->slow[i] = workers->slow[--workers->n_slow];
+}
+
 static struct work *take(struct workers *workers)
 {
     struct work *work;
 
-    while (workers->first == NULL && !workers->ending) {
+    while ((work = take_next(workers)) == NULL && !(workers->ending && workers->first == NULL)) {
         workers->idle++;
         pthread_cond_wait(&workers->more, &workers->lock);
         workers->idle--;
     }
-    work = workers->first;
-    if (work == NULL)
-        return NULL;
-    workers->first = work->next;
-    workers->queued--;
-    if (workers->first == NULL)
-        workers->last = &workers->first;
     return work;
 }
 
@@ -53,15 +98,23 @@ static void *worker(void *arg)
 
     pthread_mutex_lock(&workers->lock);
     while ((work = take(workers)) != NULL) {
+        bool slow = work->slow;
+        uid_t user = work->user;
+
         pthread_mutex_unlock(&workers->lock);
         work->run(work);
         pthread_mutex_lock(&workers->lock);
+        if (slow)
+            end_slow(workers, user);
+        if (slow && workers->first != NULL)
+            pthread_cond_signal(&workers->more); /* this one may take something else */
     }
+    pthread_cond_broadcast(&workers->more); /* the end: whoever waited for its turn ends, too */
     pthread_mutex_unlock(&workers->lock);
     return NULL;
 }
 
-void workers_submit(struct workers *workers, struct work *work)
+static void submit(struct workers *workers, struct work *work)
 {
     work->next = NULL;
     pthread_mutex_lock(&workers->lock);
@@ -78,6 +131,19 @@ void workers_submit(struct workers *workers, struct work *work)
     workers->queued++;
     pthread_cond_signal(&workers->more);
     pthread_mutex_unlock(&workers->lock);
+}
+
+void workers_submit(struct workers *workers, struct work *work)
+{
+    work->slow = false;
+    submit(workers, work);
+}
+
+void workers_submit_slow(struct workers *workers, struct work *work, uid_t user)
+{
+    work->slow = true;
+    work->user = user;
+    submit(workers, work);
 }
 
 bool workers_stop(struct workers *workers, uint64_t limit_ns)

@@ -3,18 +3,28 @@
  *
  * Threads are started when work waits and all are busy, at most WORKERS_MAX; a small machine that only
  * exchanges small messages never has one.  Work items are embedded in what they are about.
+ *
+ * What somebody looks at may take as long as he likes: an expression over a full pool.  Such work is slow.  No user has more than
+ * SLOW_USER_MAX of it under way, all together SLOW_MAX, and who has the least of it is next; so there is always a worker for what
+ * is not slow.
  */
 #ifndef FS_WORK_H
 #define FS_WORK_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define WORKERS_MAX 8
+#define SLOW_MAX 6
+#define SLOW_USER_MAX 3
 
 struct work {
     struct work *next;
     void (*run)(struct work *work); /* on a worker; owns the item */
+    /* Only work.c: */
+    bool slow;
+    uid_t user;
 };
 
 struct workers;
@@ -29,5 +39,7 @@ void workers_free(struct workers *workers);
 
 /* Hands `work` over.  Always succeeds: without any thread it runs at once, in the caller. */
 void workers_submit(struct workers *workers, struct work *work);
+/* The same for what may take long, on behalf of that user. */
+void workers_submit_slow(struct workers *workers, struct work *work, uid_t user);
 
 #endif

@@ -76,6 +76,16 @@ class Where(mount.Case):
         self.append("ci", {"n": 1}, {"n": 2}, {"n": 3})
         self.assertEqual(seqs(self.run_ok("cat 'ci/replay/1000/where/.data.n > 1/all'")), [2, 3])
 
+    def test_reads_that_must_not_wait(self):
+        for view in ("where/.data.n > 10/follow", "where/.data.n > 10/live/from/1", "where/.data.n % 20 == 11/live/from/1"):
+            with self.subTest(view=view):
+                fd = self.open("ci/" + view, os.O_RDONLY | os.O_NONBLOCK)
+                for _ in range(3):
+                    self.assert_errno(errno.EAGAIN, os.read, fd, 4096)
+        fd = self.open("ci/where/.data.n > 9/live/from/1", os.O_RDONLY | os.O_NONBLOCK)
+        self.assertEqual(seqs(os.read(fd, 4096).decode()), [10])
+        self.assert_errno(errno.EAGAIN, os.read, fd, 4096)
+
     def test_what_does_not_compile(self):
         for expression, complaint in (
             (".data.n ==", "something is missing"), ("nonsense(", None), ("$ENV", None), ("env.HOME", None), ("input", None),
