@@ -151,6 +151,19 @@ static int open_stream(struct follow *f)
     return rc;
 }
 
+/* For people alone: a program that generates expressions knows what it does. */
+static void tell_doubts(struct follow *f)
+{
+    struct cli *cli = f->watch.cli;
+
+    for (size_t i = 0; i < f->o->where.n && cli->stderr_tty; i++) {
+        const char *doubt = filter_doubt(f->filters[i]);
+
+        if (doubt != NULL)
+            cli_notice(cli, "follow", "filter", f->o->pool, doubt, doubt, BYTES("{}"));
+    }
+}
+
 static int follow(struct follow *f)
 {
     const struct follow_options *o = f->o;
@@ -162,6 +175,7 @@ static int follow(struct follow *f)
         return 0;
     if (open_stream(f) < 0)
         return -1;
+    tell_doubts(f);
     return f->speed > 0 && !o->one ? replay_run(&f->watch, f->speed) : watch_run(&f->watch);
 }
 

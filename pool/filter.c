@@ -14,7 +14,7 @@
  * native evaluator takes those it knows, and libjq the others.
  */
 struct filter {
-    struct buf expression;
+    struct buf expression, doubt;
     struct program program;
     struct evaluation *evaluation;
     struct libjq_filter *libjq;
@@ -56,8 +56,6 @@ static int compile_parts(struct filter *filter, const struct words *words, struc
     if (result != 1)
         return result;
     result = program_parse(&native, &filter->program, &at, err);
-    if (result == 1 && mistaken_key(&native, filter->program.stranger, err) < 0)
-        return -1;
     if (result == 1 && words_scan(buf_bytes(&rest_text), &rest, NULL) == 0 &&
         libjq_filter_new(&rest, &filter->libjq, NULL) == 0)
         return 1;
@@ -79,32 +77,51 @@ static int compile_with_libjq(struct filter *filter, const struct words *words, 
     }
 }
 
+/* *ret_stranger: as of program_parse(). */
 static int compile(struct filter *filter, const struct words *words, enum filter_flags flags,
-                   struct error *err)
+                   size_t *ret_stranger, struct error *err)
 {
-    size_t at, stranger;
+    size_t at;
+    int result = program_parse(words, &filter->program, &at, err);
 
-    if (words_refuse(words, err) < 0 || mistaken_words(words, err) < 0)
-        return -1;
-    switch (program_parse(words, &filter->program, &at, err)) {
+    *ret_stranger = filter->program.stranger;
+    switch (result) {
     case 1:
         filter->program.is_foreign = flags & FILTER_NATIVE_ONLY;
-        if (mistaken_key(words, filter->program.stranger, err) < 0 ||
-            (flags & FILTER_NATIVE_ONLY && refuse_endless(&filter->program, words, err) < 0))
+        if (flags & FILTER_NATIVE_ONLY && refuse_endless(&filter->program, words, err) < 0)
             return -1;
         filter->evaluation = evaluation_new(&filter->program);
         return filter->evaluation != NULL ? 0 : fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     case 0:
-        stranger = filter->program.stranger;
         program_done(&filter->program);
         if (flags & FILTER_NATIVE_ONLY)
             return native_only(words, at, err);
         if (compile_with_libjq(filter, words, err) < 0)
             return -1;
-        return mistaken_key(words, stranger, err);
+        if (filter->evaluation != NULL && *ret_stranger == words->text.n)
+            *ret_stranger = filter->program.stranger;
+        return 0;
     default:
         return -1;
     }
+}
+
+static int compile_words(struct filter *filter, const struct words *words, enum filter_flags flags,
+                         struct error *err)
+{
+    size_t stranger;
+
+    if (words_refuse(words, err) < 0)
+        return -1;
+    if (compile(filter, words, flags, &stranger, err) < 0) {
+        (void)mistaken_words(words, err); /* else the error stays as it is */
+        return -1;
+    }
+    if (mistaken_assignment(words, err) < 0)
+        return -1;
+    if (words_doubt(words, stranger, &filter->doubt) < 0 || buf_str(&filter->doubt) == NULL)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return 0;
 }
 
 int filter_new_with(struct bytes expression, enum filter_flags flags, struct filter **ret,
@@ -116,7 +133,7 @@ int filter_new_with(struct bytes expression, enum filter_flags flags, struct fil
     if (filter == NULL || buf_add_bytes(&filter->expression, expression) < 0)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     if (words_scan(buf_bytes(&filter->expression), &words, err) < 0 ||
-        compile(filter, &words, flags, err) < 0)
+        compile_words(filter, &words, flags, err) < 0)
         return -1;
     *ret = filter;
     filter = NULL; /* handed to the caller */
@@ -136,7 +153,13 @@ void filter_free(struct filter *filter)
     program_done(&filter->program);
     libjq_filter_free(filter->libjq);
     buf_done(&filter->expression);
+    buf_done(&filter->doubt);
     free(filter);
+}
+
+const char *filter_doubt(const struct filter *filter)
+{
+    return filter->doubt.n > 0 ? filter->doubt.p : NULL; /* it ends with a NUL */
 }
 
 bool filter_sees_envelope(const struct filter *filter)

@@ -123,11 +123,11 @@ static bool is_dash_and_name(const struct words *words, size_t i)
            touches_next(words, i - 1) && touches_next(words, i);
 }
 
-/* `.data.a-b` is `.data.a - b`, which nobody writes like that. */
-static int mistaken_dash(const struct words *words, size_t i, struct error *err)
+/* `.data.a-b` is `.data.a - b`, which nobody writes like that.  What was meant is added to *ret. */
+static int add_dash(const struct words *words, size_t i, struct buf *ret)
 {
     size_t begin = i, end = i;
-    struct bytes before, key;
+    struct bytes before = BYTES("."), key;
 
     if (words->list[i].kind != WORD_FIELD || !is_dash_and_name(words, i + 1))
         return 0;
@@ -137,14 +137,24 @@ static int mistaken_dash(const struct words *words, size_t i, struct error *err)
         return 0;
     while (begin > 0 && words->list[begin - 1].kind == WORD_FIELD && touches_next(words, begin - 1))
         begin--;
-    before = (struct bytes){words->text.p + words->list[begin].at,
-                            words->list[i].at - words->list[begin].at};
+    if (begin < i)
+        before = (struct bytes){words->text.p + words->list[begin].at,
+                                words->list[i].at - words->list[begin].at};
     key = word_text(words, i);
     key.n = words->list[end].at + words->list[end].n - words->list[i].at;
-    return filter_problem(
-        err, words->text, words->list[i + 1].at,
-        "a key with a dash is written `%.*s[\"%.*s\"]`; a minus has blanks around it",
-        begin < i ? shown(before) : 1, begin < i ? before.p : ".", shown(key) - 1, key.p + 1);
+    return buf_printf(ret,
+                      "a key with a dash is written `%.*s[\"%.*s\"]`; a minus has blanks around it",
+                      shown(before), before.p, shown(key) - 1, key.p + 1);
+}
+
+static int mistaken_dash(const struct words *words, size_t i, struct error *err)
+{
+    auto_buf struct buf what = BUF_INIT;
+
+    (void)add_dash(words, i, &what);
+    if (what.n == 0 || buf_str(&what) == NULL)
+        return 0;
+    return filter_problem(err, words->text, words->list[i + 1].at, "%s", what.p);
 }
 
 /* Of the `(` of the closing word at `i`, the name of the call; `(` itself when there is none. */
@@ -204,30 +214,97 @@ static bool answers(const struct words *words, size_t i)
     return true;
 }
 
-static int mistaken_assignment(const struct words *words, size_t i, struct error *err)
+static bool is_assignment(const struct words *words, size_t i)
 {
     bool behind_term = i > 0 && (words->list[i - 1].kind != WORD_SIGN ||
                                  strchr(")]}?.", words->text.p[words->list[i - 1].at]) != NULL);
 
-    if (!word_is(words, i, WORD_SIGN, "=") || !behind_term || !answers(words, i))
-        return 0;
-    return filter_problem(err, words->text, words->list[i].at,
-                          "`=` sets a value; `==` compares");
+    return behind_term && word_is(words, i, WORD_SIGN, "=");
 }
+
+/* Is it one of the words of which the left side of a comparison of paths consists? */
+static bool is_plain(const struct words *words, size_t i)
+{
+    static const char *const texts[] = {"==", "!=", "<", "<=", ">", ">=", "and", "or", "|"};
+    enum word_kind kind = words->list[i].kind;
+
+    for (size_t k = 0; k < LEN(texts); k++)
+        if (bytes_equal(word_text(words, i), bytes_of(texts[k])))
+            return true;
+    if (word_is(words, i, WORD_SIGN, "("))
+        return i == 0 || word_is(words, i - 1, WORD_SIGN, "(") ||
+               word_is(words, i - 1, WORD_SIGN, "|");
+    if (word_is(words, i, WORD_SIGN, "."))
+        return word_is(words, i + 1, WORD_SIGN, "[");
+    return kind == WORD_FIELD || kind == WORD_STRING || kind == WORD_NUMBER;
+}
+
+/*
+ * Steps into values, comparisons of them and pipes, none of which gives a value to go on with unless
+ * it is an object or a list, or the next step fails.
+ */
+static bool is_plain_until(const struct words *words, size_t end)
+{
+    for (size_t i = 0; i < end; i++) {
+        int depth = 0;
+
+        if (word_is(words, i, WORD_SIGN, "[")) {
+            if (i == 0 || (words->list[i - 1].kind != WORD_FIELD &&
+                           !word_is(words, i - 1, WORD_SIGN, ".") &&
+                           !word_is(words, i - 1, WORD_SIGN, "]")))
+                return false;
+            while ((depth += word_depth(words, i)) > 0 && i < end)
+                i++;
+        } else if (!is_plain(words, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Is what the assignment at `i` gives all that comes out?  The parentheses before it are plain ones. */
+static bool is_last(const struct words *words, size_t i)
+{
+    int depth = 0;
+
+    for (i++; i < words->n; i++) {
+        if (depth == 0 && (goes_on(words, i) || word_is(words, i, WORD_SIGN, "//")))
+            return false;
+        depth += word_depth(words, i);
+        if (depth >= 0)
+            continue;
+        if (i + 1 < words->n && !word_is(words, i + 1, WORD_SIGN, ")"))
+            return false;
+        depth = 0;
+    }
+    return true;
+}
+
+#define ASSIGNMENT "`=` sets a value; `==` compares"
+
+int mistaken_assignment(const struct words *words, struct error *err)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (is_assignment(words, i) && is_plain_until(words, i) && is_last(words, i))
+            return filter_problem(err, words->text, words->list[i].at, ASSIGNMENT);
+    return 0;
+}
+
+/* ---- what does not compile ---- */
 
 int mistaken_words(const struct words *words, struct error *err)
 {
     static int (*const looks[])(const struct words *, size_t, struct error *) = {
-        mistaken_sign, mistaken_name, mistaken_dot, mistaken_dash, mistaken_assignment};
+        mistaken_sign, mistaken_name, mistaken_dot, mistaken_dash};
 
     for (size_t i = 0; i < words->n; i++)
         for (size_t k = 0; k < LEN(looks); k++)
             if (looks[k](words, i, err) < 0)
                 return -1;
-    return 0;
+    return mistaken_assignment(words, err);
 }
 
-/* ---- keys ---- */
+/* ---- doubts ---- */
 
 static bool assigns(const struct words *words)
 {
@@ -241,19 +318,32 @@ static bool assigns(const struct words *words)
     return false;
 }
 
-int mistaken_key(const struct words *words, size_t i, struct error *err)
+static int doubt_key(const struct words *words, size_t i, struct buf *ret)
 {
     struct bytes field = word_text(words, i);
+    bool is_tags = bytes_equal(field, BYTES(".tags"));
 
     if (words->list[i].kind != WORD_FIELD || word_is(words, i + 1, WORD_SIGN, "?") ||
         word_is(words, i + 1, WORD_SIGN, "//") ||
         (i > 0 && word_is(words, i - 1, WORD_SIGN, "//")) || assigns(words))
         return 0;
-    if (bytes_equal(field, BYTES(".tags")))
-        return filter_problem(err, words->text, words->list[i].at,
-                              "a message has its tags in `.meta.tags`");
-    return filter_problem(
-        err, words->text, words->list[i].at,
-        "a message has .seq, .time, .meta.tags and .data; a key of its data is `.data%.*s`",
-        shown(field), field.p);
+    return buf_printf(ret, "no message has `%.*s` at its top; did you mean `%s%.*s`?", (int)field.n,
+                      field.p, is_tags ? ".meta" : ".data", (int)field.n, field.p);
+}
+
+int words_doubt(const struct words *words, size_t stranger, struct buf *ret)
+{
+    for (size_t i = 0; i < words->n && ret->n == 0; i++) {
+        int rc = 0;
+
+        if (is_assignment(words, i) && answers(words, i))
+            rc = buf_add_str(ret, ASSIGNMENT);
+        else if (words->list[i].at == stranger)
+            rc = doubt_key(words, i, ret);
+        if (rc == 0 && ret->n == 0)
+            rc = add_dash(words, i, ret);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
 }

@@ -101,8 +101,8 @@ int path_child(struct parse *p, int parent, struct bytes key)
         depth++;
     if (program->n_paths == PATHS_MAX || depth >= PATH_DEPTH_MAX)
         return PATH_NONE;
-    if (parent == PATH_TOP && program->stranger == p->words->n)
-        program->stranger = p->at - 1;
+    if (parent == PATH_TOP && program->stranger == p->words->text.n)
+        program->stranger = p->words->list[p->at - 1].at;
     *slot = i = (int)program->n_paths++;
     program->paths[i] =
         (struct path){key, parent, PATH_NONE, program->paths[parent].first_child, 0};

@@ -96,7 +96,7 @@ int program_parse(const struct words *words, struct program *ret, size_t *ret_at
     struct parse p = {.words = words, .program = ret, .base = PATH_TOP, .err = err};
     unsigned several = 0;
 
-    ret->stranger = words->n;
+    ret->stranger = words->text.n;
     if (paths_begin(&p))
         ret->top = parse_pipe(&p);
     *ret_at = p.at;

@@ -67,7 +67,7 @@ struct program {
     size_t n_first;
     struct path *paths;
     size_t n_paths;
-    size_t stranger; /* the word that is a first key which no message has, or words->n */
+    size_t stranger; /* where in the text a first key is named that no message has, or its end */
     struct regex *regexes; /* a list */
 };
 

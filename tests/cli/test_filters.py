@@ -143,13 +143,21 @@ class Filters(harness.Case):
             ('.data.level = "error"', 13, "`=` sets a value; `==` compares"),
             ('.data.a-b == 1', 8, 'a key with a dash is written `.data["a-b"]`; a minus has blanks around it'),
             ('.data.["a b"] == 1', 6, 'no dot stands before `[`, as in `.data["a b"]`'),
-            ('.level == "error"', 1, "a message has .seq, .time, .meta.tags and .data; a key of its data is `.data.level`"),
-            ('.tags[] == "a"', 1, "a message has its tags in `.meta.tags`"),
         ):
             error = self.refused("Usage", "follow", "demo", "--where", expression)
             self.assertEqual((error["message"], error["hint"]), (
                 "invalid filter expression",
                 'In `%s`, at character %d: %s. An expression that works: .data.level == "error"' % (expression, place, what)))
+
+    def test_a_first_key_that_no_message_has__matches_nothing_and_is_told_of_on_a_terminal(self):
+        doubt = "notice: no message has `.level` at its top; did you mean `.data.level`?\n"
+        for expression in ('.level == "error"', '.level == "error" and .data.n % 2 == 0'):
+            result = self.run_pls("follow", "demo", "--no-follow", "--where", expression)
+            self.assertEqual((result.rc, result.out, result.err), (0, "", ""))
+            self.assertEqual(self.terminal("--color", "never", "follow", "demo", "--no-follow", "--where", expression), (0, doubt))
+        self.assertTrue(self.matches(".level == null"))
+        self.assertEqual(self.terminal("follow", "demo", "--no-follow", "--where", '.data.level == "x"'), (0, ""))
+        self.assertEqual(self.run_pls("follow", "demo", "--one", "--timeout", "10ms", "--where", ".level == 1").rc, 124)
 
     def test_whole_numbers__are_exact(self):
         self.assertTrue(self.matches(".data.n == -9223372036854775808"))

@@ -301,29 +301,35 @@ static void what_is_often_mistaken__is_named(void **state)
         {".data.ok == True",                  ", at character 13: `True` is `true` in jq."                               },
         {".data.a-b == 1",                    ", at character 8: a key with a dash is written `.data[\"a-b\"]`; a minus "
                                               "has blanks around it."                                                    },
-        {".data | .content-type == 1",        "is written `.[\"content-type\"]`"                                         },
+        {".data | .content-typ == 1",         "is written `.[\"content-typ\"]`"                                          },
         {".data.x.a-b-c.d | test(\"x\")",     "is written `.data.x[\"a-b-c\"]`"                                          },
         {".data.[\"a b\"] == 1",              ", at character 6: no dot stands before `[`, as in `.data[\"a b\"]`."      },
         {".data.level = \"error\"",           ", at character 13: `=` sets a value; `==` compares."                      },
         {".seq > 1 and .data.level = \"e\"",  ", at character 26: `=` sets"                                              },
-        {".seq > 1 and (.data.l = \"e\")",    ", at character 23: `=` sets"                                              },
-        {".data | select(.level = \"e\")",    ", at character 23: `=` sets"                                              },
-        {"any(.data[]; . = 1)",               ", at character 16: `=` sets"                                              },
-        {"if .data.a = 1 then true else false end", ", at character 12: `=` sets"                                        },
-        {".level == \"error\"",               ", at character 1: a message has .seq, .time, .meta.tags and .data; a key "
-                                              "of its data is `.data.level`."                                            },
-        {".seq == 1 and .n % 2 == 0",         ", at character 15: a message has .seq"                                    },
-        {".n % 2 == 0",                       "is `.data.n`"                                                             },
-        {".n == 1 and .seq % 2 == 0",         "is `.data.n`"                                                             },
-        {"select(.data.a == 1 or .b == 1)",   ", at character 24: a message has .seq"                                    },
-        {".tags[] == \"a\"",                  ", at character 1: a message has its tags in `.meta.tags`."                },
-        {".seq == 1 and (.tags | index(\"a\"))", ", at character 16: a message has its tags"                             },
+        {"(.data.list[0].a = 1)",             ", at character 18: `=` sets"                                              },
+        {".data | .[\"a b\"] = 1",            ", at character 18: `=` sets"                                              },
     };
     static const char *const fine[] = {
         ".data[\"a-b\"] == 1",
         ".data.a -1 == 0",
         ".data.a - .data.b == 0",
         "def b: 1; .data.a-b == 0",
+        "def f(b): .data.a-b; f(1) == 0",
+        "def f(AND): AND; f(true)",
+        ".data.total-length == 0",
+        ".data.a-length-now == 0",
+        ".data.a-not == 0",
+        ". = true",
+        ".data.ok | . = true",
+        ".data.ok | .a? = 1",
+        "true | .data? = 1",
+        "true, .data.x = 1",
+        ".data.x // .data.y = 1",
+        ".data.x = 1 // true",
+        ".data.x = 1, true",
+        ".seq > 1 and (.data.l = \"e\")",
+        "any(.data[]; . = 1)",
+        "if .data.a = 1 then true else false end",
         "(.data.level = \"e\") | .data.level == \"e\"",
         ".data | .level = 1 | .level == 1",
         ".level = .data.level | .level == 1",
@@ -348,6 +354,62 @@ static void what_is_often_mistaken__is_named(void **state)
         fails_with(cases[i].expression, cases[i].hint);
     for (size_t i = 0; i < LEN(fine); i++)
         filter_free(filter_of(fine[i]));
+}
+
+static void what_is_hardly_meant__is_doubted(void **state)
+{
+    static const struct {
+        const char *expression, *doubt;
+    } cases[] = {
+        {".level == \"error\"",                   "no message has `.level` at its top; did you mean `.data.level`?"},
+        {".seq == 1 and .n % 2 == 0",             "no message has `.n` at its top; did you mean `.data.n`?"        },
+        {".seq % 2 == 0 and .n == 0",             "no message has `.n` at its top; did you mean `.data.n`?"        },
+        {".n == 1 and .seq % 2 == 0",             "no message has `.n` at its top; did you mean `.data.n`?"        },
+        {".n % 2 == 0",                           "no message has `.n` at its top; did you mean `.data.n`?"        },
+        {"select(.data.a == 1 or .b.c == 1)",     "no message has `.b` at its top; did you mean `.data.b`?"        },
+        {".tags[] == \"a\"",                      "no message has `.tags` at its top; did you mean `.meta.tags`?"  },
+        {".seq > 1 and (.data.l = \"e\")",        "`=` sets a value; `==` compares"                                },
+        {"any(.data[]; . = 1)",                   "`=` sets a value; `==` compares"                                },
+        {".data | select(.level = \"e\")",        "`=` sets a value; `==` compares"                                },
+        {"if .data.a = 1 then true else 0 end",   "`=` sets a value; `==` compares"                                },
+        {".data.content-type == 1",               "a key with a dash is written `.data[\"content-type\"]`; a minus "
+                                                  "has blanks around it"                                          },
+        {".data.n -1 == 1",                       NULL                                                             },
+        {".data.n - length == 1",                 NULL                                                             },
+        {".data.level == \"error\"",              NULL                                                             },
+        {".seq == 1 and .meta.tags[] == \"a\"",   NULL                                                             },
+        {".data | .level == 1 and .tags == null", NULL                                                             },
+        {".data.level? // .level",                NULL                                                             },
+        {".level? == 1",                          NULL                                                             },
+        {".level // .data.level",                 NULL                                                             },
+        {".level = .data.level | .level == 1",    NULL                                                             },
+        {"[.data | .x = 1] | length == 1",        NULL                                                             },
+        {"(.data.x = 1) == .",                    NULL                                                             },
+        {"{level: 1} | .level == 1",              NULL                                                             },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(cases); i++) {
+        auto_filter struct filter *filter = filter_of(cases[i].expression);
+        const char *doubt = filter_doubt(filter);
+
+        must((doubt == NULL) == (cases[i].doubt == NULL), "%s", cases[i].expression);
+        if (doubt != NULL)
+            assert_string_equal(doubt, cases[i].doubt);
+    }
+}
+
+/* A key that is missing is null, at the top of the message as anywhere. */
+static void a_first_key_that_no_message_has__is_null(void **state)
+{
+    (void)state;
+    says(".level == \"error\"", "{\"level\":\"error\"}", FILTER_NO);
+    says(".level", "{\"level\":\"error\"}", FILTER_NO);
+    says(".level == null", "{\"level\":\"error\"}", FILTER_YES);
+    says(".level.of[\"it\"] == null", "{\"level\":\"error\"}", FILTER_YES);
+    says(".level + 1 == 1", "{\"level\":\"error\"}", FILTER_YES);
+    says(".level == null and .seq % 1 == 0", "{\"level\":\"error\"}", FILTER_YES);
+    says(".level == \"error\" and .seq % 1 == 0", "{\"level\":\"error\"}", FILTER_NO);
 }
 
 static void what_is_long_or_deep__is_refused(void **state)
@@ -1068,6 +1130,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_lowest_integer__may_be_divided),
         cmocka_unit_test(what_does_not_compile__is_pointed_at),
         cmocka_unit_test(what_is_often_mistaken__is_named),
+        cmocka_unit_test(what_is_hardly_meant__is_doubted),
+        cmocka_unit_test(a_first_key_that_no_message_has__is_null),
         cmocka_unit_test(what_is_long_or_deep__is_refused),
         cmocka_unit_test(a_nul_byte__does_not_hide_the_rest),
         cmocka_unit_test(other_worlds__are_refused_however_spelt),

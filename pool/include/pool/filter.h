@@ -20,9 +20,8 @@
  *    nowhere by index and its like, a number that is no time is an error;
  *  - a constant regular expression that is none does not compile, where jq would never match;
  *  - a slice from or to nan is one without that end, where jq would abort;
- *  - functions whose names begin with `_` are jq's own and refused; so is what jq takes but hardly
- *    anybody means: a first key that no message has (`.level`, but not `.level?` or `.level // 1`),
- *    `=` where its value is the answer, `.data.a-b` without blanks;
+ *  - functions whose names begin with `_` are jq's own and refused; so is `=` where
+ *    what it gives is the answer, as in `.data.level = "error"`, which can be neither true nor false;
  *  - there are limits: steps, or seconds and memory, for a message (FILTER_FAILED), steps of a
  *    regular expression (an error of jq: no match), words and nesting of an expression.
  *
@@ -68,6 +67,13 @@ int filter_new_with(struct bytes expression, enum filter_flags flags, struct fil
                     struct error *err);
 int filter_new(struct bytes expression, struct filter **ret, struct error *err);
 void filter_free(struct filter *filter);
+
+/*
+ * What may be wrong with it all the same, for people, as a sentence that names the part: a first key
+ * that no message has (`.level == "error"`, which is as good as `null == "error"`), `=` in a
+ * condition, a minus without blanks (`.data.content-type`).  NULL: nothing.  It belongs to the filter.
+ */
+const char *filter_doubt(const struct filter *filter);
 
 enum filter_result {
     FILTER_NO,
