@@ -75,7 +75,7 @@ static void describe_log(struct node *node, struct stat *st)
     set_time(st, time_ns);
 }
 
-static void set_size(const struct node *node, struct stat *st)
+static void set_size(const struct mount *m, const struct node *node, struct stat *st)
 {
     if (node->snapshot != NULL)
         st->st_size = (off_t)snapshot_size(node->snapshot);
@@ -83,6 +83,8 @@ static void set_size(const struct node *node, struct stat *st)
         st->st_size = STREAM_BYTES;
     else if (node->place.kind == PLACE_LINK)
         st->st_size = (off_t)strlen(node->place.link);
+    else if (node->place.kind == PLACE_APPEND || node->place.kind == PLACE_LINES)
+        st->st_size = (off_t)m->append_bytes;
     st->st_blocks = S_ISREG(st->st_mode) ? (st->st_size + 511) / 512 : 0;
 }
 
@@ -105,7 +107,7 @@ void attr_fill(struct mount *m, struct node *node, struct stat *st)
                         .st_uid = owner.st_uid,
                         .st_gid = owner.st_gid,
                         .st_blksize = 128 * 1024};
-    set_size(node, st);
+    set_size(m, node, st);
     set_time(st, time_of(m, node));
     if (node->place.kind == PLACE_LOG)
         describe_log(node, st);

@@ -1,4 +1,5 @@
 /* The program: options, start, the loop, stop. */
+#include "attach.h"
 #include "mount.h"
 
 #include "base/cleanup.h"
@@ -12,7 +13,6 @@
 #include "matches.h"
 #include "node.h"
 #include "notes.h"
-#include "ops.h"
 #include "options.h"
 #include "pool/error_text.h"
 #include "pools.h"
@@ -62,6 +62,7 @@ static bool is_within(const char *path, const char *dir)
 static int check(struct mount *m, struct error *err)
 {
     auto_free char *given = m->dir;
+    bool ours;
     char *point;
     struct stat st;
 
@@ -75,7 +76,7 @@ static int check(struct mount *m, struct error *err)
     }
     if (stat(m->dir, &st) < 0 || !S_ISDIR(st.st_mode))
         return fail(err, PLSM_ERROR_USAGE, "'%s' is not a directory of pools", given);
-    if (stale_prepare(m->point, &point, err) < 0)
+    if (stale_find(m->point, m->replace, &point, &ours, err) < 0)
         return -1;
     free(m->point);
     m->point = point;
@@ -84,11 +85,17 @@ static int check(struct mount *m, struct error *err)
                    "the pool directory '%s' lies within the mount point '%s'", m->dir, m->point);
         return fail_hint(err, "Mount it on another directory, an empty one for instance.");
     }
-    if (access("/dev/fuse", F_OK) == 0)
-        return 0;
-    (void)fail(err, PLSM_ERROR_NOT_FOUND, "/dev/fuse is missing: nothing can be mounted here");
-    return fail_hint(err,
-                     "Load the module with `modprobe fuse`; a container needs --device /dev/fuse.");
+    if (is_within(m->point, m->dir)) { /* copies of the directory would walk into its own pools */
+        (void)fail(err, PLSM_ERROR_USAGE,
+                   "the mount point '%s' lies within the pool directory '%s'", m->point, m->dir);
+        return fail_hint(err, "Mount it on a directory outside of it.");
+    }
+    if (access("/dev/fuse", F_OK) < 0) {
+        (void)fail(err, PLSM_ERROR_NOT_FOUND, "/dev/fuse is missing: nothing can be mounted here");
+        return fail_hint(
+            err, "Load the module with `modprobe fuse`; a container needs --device /dev/fuse.");
+    }
+    return stale_clear(m->point, ours, err);
 }
 
 static uint64_t read_sysctl(const char *path)
@@ -203,33 +210,20 @@ static void free_parts(struct mount *m)
     notes_table_free(m->notes);
 }
 
-static int open_session(struct mount *m, const struct options *options, struct error *err)
-{
-    char name[] = "plasmite-fs", flag[] = "-o";
-    char *argv[] = {name, flag, options->kernel, NULL};
-    struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-
-    m->session = fuse_session_new(&args, &ops_table, sizeof ops_table, m);
-    fuse_opt_free_args(&args);
-    if (m->session == NULL)
-        return fail(err, PLSM_ERROR_IO, "libfuse refused the mount options '%s'", options->kernel);
-    if (fuse_session_mount(m->session, m->point) != 0) {
-        fuse_session_destroy(m->session);
-        (void)fail(err, PLSM_ERROR_IO, "cannot mount on '%s'", m->point);
-        return fail_hint(err, "Mounting needs fusermount3 (package fuse3) and access to /dev/fuse; "
-                              "allow_other needs user_allow_other in /etc/fuse.conf.");
-    }
-    return 0;
-}
-
 /* Mounts and serves until the end. */
 static int serve(struct mount *m, const struct options *options, struct error *err)
 {
     bool stuck;
     int result;
 
-    if (make_parts(m, err) < 0 || open_session(m, options, err) < 0)
+    if (make_parts(m, err) < 0)
         return -1;
+    if (attach(m, options->kernel, err) < 0) {
+        watch_free(m->watch);
+        workers_free(m->workers);
+        free_parts(m);
+        return -1;
+    }
     if (!options->foreground) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 

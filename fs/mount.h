@@ -32,6 +32,8 @@ struct watch;
 struct matches_cache;
 struct notes_table;
 
+#define APPEND_SIZE_MAX (64 << 20)
+
 struct mount {
     struct fuse_session *session;
     char *dir;   /* the pool directory, absolute */
@@ -39,8 +41,10 @@ struct mount {
     uint64_t new_pool_bytes;
     bool read_only;
     bool allow_other;
-    bool list_live;    /* show `follow` and `next` */
-    uint64_t start_ns; /* wall clock; the time of files that never change */
+    bool list_live;        /* show `follow` and `next` */
+    bool replace;          /* a mount that is at the point gives way to this one */
+    uint64_t append_bytes; /* st_size of `append` and `lines` */
+    uint64_t start_ns;     /* wall clock; the time of files that never change */
     uint64_t start_mono_ns;
     uint64_t park_limit_ns; /* parked reads are answered with EINTR after this long; 0: never */
     unsigned protocol_major, protocol_minor;

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "base/cleanup.h"
+#include "base/nearest.h"
 #include "base/opts.h"
 #include "base/units.h"
 #include "pool/pool.h"
@@ -28,9 +30,12 @@ static const struct option_spec table[] = {
 
 #define MOUNT_OPTIONS                                                                              \
     "  allow_other     let other users in, as far as the pools' permissions allow\n"               \
-    "  ro              read-only\n"                                                                \
+    "  ro, rw          read-only, or not, which is the default\n"                                  \
     "  size=SIZE       of pools made with mkdir (default 1M)\n"                                    \
-    "  list_live=no    hide follow and next\n"
+    "  list_live=no    hide follow and next\n"                                                     \
+    "  append_size=N   the size that append and lines show, in bytes (default 0)\n"                \
+    "  auto_unmount    unmount when the program that serves the mount dies\n"                      \
+    "  remount         take the place of the mount that is there\n"
 
 static const struct command_spec program = {
     .name = "plasmite-fs",
@@ -67,14 +72,13 @@ static const struct command_spec helper = {
 };
 
 /* What fstab, mount(8) and systemd add for themselves. */
-static const char *const ignored[] = {"defaults", "auto",       "noauto",    "nofail",
-                                      "_netdev",  "user",       "users",     "nouser",
-                                      "owner",    "group",      "rw",        "default_permissions",
-                                      "exec",     "suid",       "dev",       "async",
-                                      "relatime", "norelatime", "nodiratime"};
+static const char *const ignored[] = {
+    "defaults", "auto",   "noauto", "nofail",   "_netdev",    "user",
+    "users",    "nouser", "owner",  "group",    "exec",       "default_permissions",
+    "suid",     "dev",    "async",  "relatime", "norelatime", "nodiratime"};
 /* What the kernel understands. */
-static const char *const passed[] = {"ro",   "nosuid",  "nodev",   "noexec",
-                                     "sync", "dirsync", "noatime", "atime"};
+static const char *const passed[] = {"ro",   "rw",      "nosuid",  "nodev", "noexec",
+                                     "sync", "dirsync", "noatime", "atime", "auto_unmount"};
 
 static bool is_one_of(const char *word, const char *const *words, size_t n)
 {
@@ -84,16 +88,87 @@ static bool is_one_of(const char *word, const char *const *words, size_t n)
     return false;
 }
 
-static int take_size(const char *text, struct mount *m, struct error *err)
+static int take_bytes(const char *option, const char *text, uint64_t *bytes, struct error *err)
 {
     const char *why;
 
-    if (parse_size(text, &m->new_pool_bytes, &why) < 0)
-        return fail(err, PLSM_ERROR_USAGE, "%s in mount option 'size=%s'", why, text);
+    if (parse_size(text, bytes, &why) < 0)
+        return fail(err, PLSM_ERROR_USAGE, "%s in mount option '%s=%s'", why, option, text);
+    return 0;
+}
+
+static int take_size(const char *text, struct mount *m, struct error *err)
+{
+    if (take_bytes("size", text, &m->new_pool_bytes, err) < 0)
+        return -1;
     if (m->new_pool_bytes < POOL_SIZE_MIN)
         return fail(err, PLSM_ERROR_USAGE, "mount option 'size=%s': a pool has at least %llu bytes",
                     text, POOL_SIZE_MIN);
     return 0;
+}
+
+static int take_append_size(const char *text, struct mount *m, struct error *err)
+{
+    if (take_bytes("append_size", text, &m->append_bytes, err) < 0)
+        return -1;
+    if (m->append_bytes > APPEND_SIZE_MAX)
+        return fail(err, PLSM_ERROR_USAGE, "mount option 'append_size=%s': at most %dM", text,
+                    APPEND_SIZE_MAX >> 20);
+    return 0;
+}
+
+static int take_list_live(const char *text, struct mount *m, struct error *err)
+{
+    m->list_live = strcmp(text, "yes") == 0;
+    if (m->list_live || strcmp(text, "no") == 0)
+        return 0;
+    return fail(err, PLSM_ERROR_USAGE, "mount option 'list_live=%s': yes or no", text);
+}
+
+/* Those of ours that have a value. */
+static const struct {
+    const char *name;
+    int (*take)(const char *text, struct mount *m, struct error *err);
+    const char *example;
+} valued[] = {
+    {"size",        take_size,        "64M" },
+    {"list_live",   take_list_live,   "no"  },
+    {"append_size", take_append_size, "4096"},
+};
+#define VALUED_N (sizeof valued / sizeof *valued)
+
+/* 1: it is one of them, and taken. */
+static int take_valued(const char *word, struct mount *m, struct error *err)
+{
+    size_t n = strcspn(word, "=");
+
+    for (size_t i = 0; i < VALUED_N; i++) {
+        if (strlen(valued[i].name) != n || strncmp(word, valued[i].name, n) != 0)
+            continue;
+        if (word[n] == '=' && word[n + 1] != '\0')
+            return valued[i].take(word + n + 1, m, err) < 0 ? -1 : 1;
+        (void)fail(err, PLSM_ERROR_USAGE, "mount option '%s' has no value", valued[i].name);
+        return fail_hint(err, "Write it as %s=%s.", valued[i].name, valued[i].example);
+    }
+    return 0;
+}
+
+static int unknown(const char *word, struct error *err)
+{
+    static const char *const names[] = {"allow_other", "ro",          "rw",           "size",
+                                        "list_live",   "append_size", "auto_unmount", "remount"};
+    auto_free char *name = strndup(word, strcspn(word, "="));
+    struct nearest nearest = nearest_to(name != NULL ? name : "");
+    const char *meant = NULL;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (nearest_offer(&nearest, names[i]))
+            meant = names[i];
+    (void)fail(err, PLSM_ERROR_USAGE, "unknown mount option '%s'", word);
+    if (meant != NULL && (name == NULL || strcmp(meant, name) != 0))
+        return fail_hint(err, "Did you mean '%s'?", meant);
+    return fail_hint(err, "Known are allow_other, ro, rw, size=SIZE, list_live=no, append_size=N, "
+                          "auto_unmount and remount.");
 }
 
 static int pass(const char *word, struct buf *kernel, struct error *err)
@@ -108,22 +183,27 @@ static int take_option(const char *word, struct mount *m, struct buf *kernel, st
     if (*word == '\0' || strncmp(word, "x-", 2) == 0 || strncmp(word, "comment=", 8) == 0 ||
         is_one_of(word, ignored, sizeof ignored / sizeof *ignored))
         return 0;
-    if (strncmp(word, "size=", 5) == 0)
-        return take_size(word + 5, m, err);
-    if (strcmp(word, "list_live=no") == 0 || strcmp(word, "list_live=yes") == 0) {
-        m->list_live = word[10] == 'y';
+    switch (take_valued(word, m, err)) {
+    case 0:
+        break;
+    case 1:
+        return 0;
+    default:
+        return -1;
+    }
+    if (strcmp(word, "remount") == 0) {
+        m->replace = true;
         return 0;
     }
     if (strcmp(word, "allow_other") == 0) {
         m->allow_other = true;
         return pass(word, kernel, err);
     }
-    if (is_one_of(word, passed, sizeof passed / sizeof *passed)) {
-        m->read_only |= strcmp(word, "ro") == 0;
-        return pass(word, kernel, err);
-    }
-    (void)fail(err, PLSM_ERROR_USAGE, "unknown mount option '%s'", word);
-    return fail_hint(err, "Known are allow_other, ro, size=SIZE and list_live=no.");
+    if (!is_one_of(word, passed, sizeof passed / sizeof *passed))
+        return unknown(word, err);
+    if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) /* the last one counts */
+        m->read_only = word[1] == 'o';
+    return pass(word, kernel, err);
 }
 
 static int take_options(const struct opt_list *list, struct mount *m, struct buf *kernel,

@@ -85,7 +85,7 @@ static int let_go(const char *point, struct error *err)
     if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) == 0 &&
         waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
-    (void)fail(err, PLSM_ERROR_IO, "a dead mount at '%s' cannot be unmounted", point);
+    (void)fail(err, PLSM_ERROR_IO, "the mount at '%s' cannot be unmounted", point);
     return fail_hint(err, "Try `fusermount3 -uz %s`.", point);
 }
 
@@ -97,29 +97,48 @@ static int no_such_point(const char *point, int os_errno, struct error *err)
     return fail_hint(err, "Create it with `mkdir %s`.", point);
 }
 
-int stale_prepare(const char *point, char **ret_point, struct error *err)
+/* stat() could be answered by the kernel from memory; this cannot. */
+static bool is_alive(const char *path)
+{
+    struct statvfs answer;
+
+    return statvfs(path, &answer) == 0 || errno != ENOTCONN;
+}
+
+int stale_find(const char *point, bool replace, char **ret_path, bool *ret_ours, struct error *err)
 {
     auto_free char *path = absolute(point);
-    struct stat st;
+    bool ours;
 
     if (path == NULL)
         return no_such_point(point, errno, err);
-    if (is_ours(path)) {
-        struct statvfs answer;
-
-        /* stat() could be answered by the kernel from memory; this cannot. */
-        if (statvfs(path, &answer) == 0 || errno != ENOTCONN) {
-            (void)fail(err, PLSM_ERROR_ALREADY_EXISTS, "pools are already mounted at '%s'", path);
-            return fail_hint(err, "Unmount it first: fusermount3 -u %s", path);
-        }
-        if (let_go(path, err) < 0)
-            return -1;
+    ours = is_ours(path);
+    if (replace && !ours) {
+        (void)fail(err, PLSM_ERROR_NOT_FOUND, "no pools are mounted at '%s': nothing to remount",
+                   path);
+        return fail_hint(err, "Mount them without the option remount.");
     }
-    if (stat(path, &st) < 0)
-        return no_such_point(point, errno, err);
-    if (!S_ISDIR(st.st_mode))
-        return fail(err, PLSM_ERROR_USAGE, "mount point '%s' is not a directory", point);
-    *ret_point = path;
+    if (ours && !replace && is_alive(path)) {
+        (void)fail(err, PLSM_ERROR_ALREADY_EXISTS, "pools are already mounted at '%s'", path);
+        return fail_hint_command(err, "Unmount it first with `plasmite umount ", path,
+                                 "`, or replace it with the mount option remount.",
+                                 "Unmount it first, or replace it with the mount option remount.");
+    }
+    *ret_ours = ours;
+    *ret_path = path;
     path = NULL;
+    return 0;
+}
+
+int stale_clear(const char *path, bool ours, struct error *err)
+{
+    struct stat st;
+
+    if (ours && let_go(path, err) < 0)
+        return -1;
+    if (stat(path, &st) < 0)
+        return no_such_point(path, errno, err);
+    if (!S_ISDIR(st.st_mode))
+        return fail(err, PLSM_ERROR_USAGE, "mount point '%s' is not a directory", path);
     return 0;
 }
