@@ -1,6 +1,8 @@
 /* mount and umount start other programs, as git starts its helpers. */
+#include "base/cleanup.h"
 #include "child.h"
 #include "cli.h"
+#include "holders.h"
 #include "pool/store.h"
 
 #include <errno.h>
@@ -128,6 +130,7 @@ const struct command_spec cmd_mount = {
 };
 
 struct umount_options {
+    bool lazy;
     const char *place;
 };
 
@@ -135,6 +138,8 @@ struct umount_options {
 static const struct option_spec umount_table[] = {
     OPT(0, "MNT", place, NULL, "directory a pool directory is mounted on",
         .flags = OPT_ARGUMENT | OPT_PATH),
+    OPT('l', "lazy", lazy, NULL,
+        "also while it is in use: whoever has files open there keeps them"),
     OPT_END,
 };
 #undef OPTIONS
@@ -152,7 +157,8 @@ static const struct {
     {"No such file or directory", PLSM_ERROR_NOT_FOUND,  "there is no '%s'",
      "`mount -t fuse.plasmite` shows what is."                                                    },
     {"Device or resource busy",   PLSM_ERROR_BUSY,       "'%s' is in use",
-     "Close what is open there and leave the directory; `fuser -vm` shows who is there."          },
+     "Close what is open there and leave the directory (root sees who is there with `fuser -vm`), "
+     "or use --lazy: then it goes when they are done."                                            },
     {"Operation not permitted",   PLSM_ERROR_PERMISSION, "'%s' was mounted by somebody else",
      "Only who mounted it, or root, can unmount it."                                              },
     {"",                          PLSM_ERROR_IO,         "'%s' cannot be unmounted",          NULL},
@@ -163,6 +169,21 @@ static bool ends_with(const char *text, const char *end)
     size_t n = strlen(text), n_end = strlen(end);
 
     return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+/* Says who uses the place, if that can be seen. */
+static void name_holders(struct error *err, const char *place)
+{
+    auto_free char *path = realpath(place, NULL);
+    auto_buf struct buf names = BUF_INIT;
+
+    if (path != NULL)
+        holders_add(path, &names);
+    if (names.n == 0 || buf_str(&names) == NULL)
+        return;
+    fail(err, PLSM_ERROR_BUSY, "'%s' is in use by %s", place, names.p);
+    fail_hint(err, "Have them close their files and leave the directory, or use --lazy: then it "
+                   "goes when they are done.");
 }
 
 static int refused(struct error *err, const char *place, struct buf *said)
@@ -176,9 +197,11 @@ static int refused(struct error *err, const char *place, struct buf *said)
     while (!ends_with(text, refusals[i].says))
         i++;
     fail(err, refusals[i].kind, refusals[i].message, place);
-    snprintf(err->cause, sizeof err->cause, "%s", text);
     if (refusals[i].hint != NULL)
         fail_hint(err, "%s", refusals[i].hint);
+    if (refusals[i].kind == PLSM_ERROR_BUSY)
+        name_holders(err, place);
+    snprintf(err->cause, sizeof err->cause, "%s", text);
     return fail_path(err, place);
 }
 
@@ -203,14 +226,17 @@ static int run_umount(const void *values, void *program)
     const struct umount_options *o = values;
     struct error *err = &((struct cli *)program)->error;
     auto_buf struct buf said = BUF_INIT;
+    const char *const argv[] = {"fusermount3", o->lazy ? "-uz" : "-u", "--", o->place, NULL};
     struct child child;
     int status;
 
-    if (child_start((const char *const[]){"fusermount3", "-u", "--", o->place, NULL}, &child, err) <
-        0) {
-        if (err->kind != PLSM_ERROR_USAGE)
-            return -1;
-        fail(err, PLSM_ERROR_NOT_FOUND, "fusermount3 cannot be started");
+    if (child_start(argv, &child, err) < 0) {
+        char cause[sizeof err->cause];
+
+        snprintf(cause, sizeof cause, "%s", err->cause);
+        fail(err, PLSM_ERROR_NOT_FOUND, "fusermount3, which unmounts, cannot be started");
+        if (cause[0] != '\0')
+            fail_cause(err, cause);
         return fail_hint(err, "Install it: `apt-get install fuse3`.");
     }
     hear(child.err, &said);
@@ -221,7 +247,7 @@ static int run_umount(const void *values, void *program)
 const struct command_spec cmd_umount = {
     .name = "umount",
     .summary = "Unmount what `mount` has mounted",
-    .usage = "<MNT>",
+    .usage = "[OPTIONS] <MNT>",
     .options = umount_table,
     .values_size = sizeof(struct umount_options),
     .run = run_umount,
