@@ -334,3 +334,16 @@ def close_quietly(fd):
         os.close(fd)
     except OSError:
         pass  # the test has closed it, or its end was checked before
+
+
+class Shared(Case):
+    """A mount by root for everybody, with a pool `ci`, used by others, too."""
+
+    mount_options = "allow_other"
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can be several users")
+        super().setUp()
+        os.chmod(self.dir, 0o755)
+        self.mkpool("ci")
