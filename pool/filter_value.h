@@ -93,6 +93,9 @@ bool val_of_number(struct bytes text, struct val *ret);
 
 double val_double(const struct val *v);
 
+/* -1, 0, 1; whole numbers exactly, nan below everything.  Whoever calls counts the steps. */
+int val_compare_numbers(const struct val *a, const struct val *b);
+
 /* The string without escapes; lone surrogates as U+FFFD. */
 struct bytes val_plain(struct work *work, const struct val *v);
 
