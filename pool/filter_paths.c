@@ -175,13 +175,14 @@ static void scan_value(struct scan *s, int path)
 /* From its `{` to behind its `}`.  Nests no deeper than the paths of the program. */
 static void scan_object(struct scan *s, int parent)
 {
+    const struct program *program = s->paths->program;
+    unsigned steps = program->paths[parent].n_below / NAMES_PER_STEP; /* nearly always none */
     struct bytes key;
     bool escaped;
 
     s->p++;
-    while (take_key(s, &key, &escaped) &&
-           work_step(s->work, s->paths->program->paths[parent].n_below / NAMES_PER_STEP)) {
-        int path = child_named(s->paths->program, parent, key, escaped);
+    while (take_key(s, &key, &escaped) && (steps == 0 || work_step(s->work, steps))) {
+        int path = child_named(program, parent, key, escaped);
 
         if (path != PATH_NONE)
             scan_value(s, path);
