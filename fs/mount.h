@@ -41,6 +41,7 @@ struct mount {
     uint64_t new_pool_bytes;
     bool read_only;
     bool allow_other;
+    bool auto_unmount;
     bool list_live;        /* show `follow` and `next` */
     bool replace;          /* a mount that is at the point gives way to this one */
     uint64_t append_bytes; /* st_size of `append` and `lines` */

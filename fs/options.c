@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command_line {
     bool foreground;
@@ -203,6 +204,7 @@ static int take_option(const char *word, struct mount *m, struct buf *kernel, st
         return unknown(word, err);
     if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) /* the last one counts */
         m->read_only = word[1] == 'o';
+    m->auto_unmount |= strcmp(word, "auto_unmount") == 0;
     return pass(word, kernel, err);
 }
 
@@ -259,6 +261,12 @@ static int take_line(const struct command_line *line, struct options *options, s
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     if (take_options(&line->options, m, &kernel, err) < 0)
         return -1;
+    if (m->auto_unmount && !m->allow_other && geteuid() != 0) {
+        (void)fail(err, PLSM_ERROR_USAGE,
+                   "mount option 'auto_unmount' works for root only, or together with allow_other");
+        return fail_hint(err,
+                         "Leave it out: the next mount on the directory lets go of a dead one.");
+    }
     options->kernel = buf_str(&kernel) == NULL ? NULL : strdup(kernel.p);
     return options->kernel == NULL ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
 }
