@@ -118,7 +118,7 @@ static void submit(struct workers *workers, struct work *work)
 {
     work->next = NULL;
     pthread_mutex_lock(&workers->lock);
-    if (workers->queued >= workers->idle && workers->n < WORKERS_MAX &&
+    if (!workers->ending && workers->queued >= workers->idle && workers->n < WORKERS_MAX &&
         pthread_create(&workers->threads[workers->n], NULL, worker, workers) == 0)
         workers->n++;
     if (workers->n == 0) {
@@ -150,15 +150,20 @@ bool workers_stop(struct workers *workers, uint64_t limit_ns)
 {
     uint64_t end = clock_mono_ns() + limit_ns;
     struct timespec until = {(time_t)(end / NS_PER_S), (long)(end % NS_PER_S)};
+    unsigned n;
 
     pthread_mutex_lock(&workers->lock);
     workers->ending = true;
     pthread_cond_broadcast(&workers->more);
+    n = workers->n; /* from here on no thread is started */
     pthread_mutex_unlock(&workers->lock);
-    while (workers->n > 0 && pthread_clockjoin_np(workers->threads[workers->n - 1], NULL,
-                                                  CLOCK_MONOTONIC, &until) == 0)
-        workers->n--;
-    return workers->n == 0;
+    while (n > 0 &&
+           pthread_clockjoin_np(workers->threads[n - 1], NULL, CLOCK_MONOTONIC, &until) == 0)
+        n--;
+    pthread_mutex_lock(&workers->lock);
+    workers->n = n;
+    pthread_mutex_unlock(&workers->lock);
+    return n == 0;
 }
 
 void workers_free(struct workers *workers)
