@@ -54,6 +54,15 @@ static bool is_of_step(const struct words *words, size_t i)
             word_is(words, i - 1, WORD_SIGN, "]"));
 }
 
+/* $__loc__ is the line that it stands in, of the whole. */
+static bool tells_lines(const struct words *words)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (word_is(words, i, WORD_NAME, "__loc__"))
+            return true;
+    return false;
+}
+
 /*
  * In jq 1.6 `try`, and `?` behind anything but a step, swallow the errors of what comes later, too:
  * of the other conditions.
@@ -126,7 +135,8 @@ int words_split(const struct words *words, struct words *ret_native, struct buf 
     auto_words struct words native = {.text = words->text};
     int result;
 
-    if (words->n == 0 || condition_end(words, 0) == words->n || swallows_errors(words))
+    if (words->n == 0 || condition_end(words, 0) == words->n || swallows_errors(words) ||
+        tells_lines(words))
         return 0;
     native.list = calloc(words->n + 1, sizeof *native.list);
     if (native.list == NULL)

@@ -1068,6 +1068,7 @@ static void of_conditions__libjq_is_asked_last(void **state)
 
         gives(stream, (const uint64_t[]){4, 5}, 2, STREAM_DONE);
     }
+    says("$__loc__.line == 1 and .data.n == 1", "{\"n\":1}", FILTER_YES);
     says("(try true) and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
     says("(true)? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
     says("[true]? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
