@@ -231,7 +231,10 @@ int pool_append(struct pool *pool, const struct payload *payloads, size_t n,
     }
     int result = append_locked(&w, payloads, n, ret_receipt, err);
     lock_release(&pool->ring.live->lock);
-    notify_wake(pool->ring.live, (flags & APPEND_WAKE_OTHERS) != 0 ? atomic_load(&pool->alone) : 0);
+    /* who serves them does so when this returns; they do not wait for a disk */
+    notify_wake(pool->ring.live, (flags & (APPEND_WAKE_OTHERS | APPEND_FLUSH)) == APPEND_WAKE_OTHERS
+                                     ? atomic_load(&pool->alone)
+                                     : 0);
     if (result == 0 && (flags & APPEND_FLUSH) != 0)
         result = flush_upto(pool, w.commit.head, err);
     return result;

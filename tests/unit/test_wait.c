@@ -336,6 +336,22 @@ static uint32_t wake_word(struct pool *pool)
     return atomic_load(&pool->ring.live->waiting);
 }
 
+static void a_served_wait__is_woken_before_an_append_goes_to_disk(void **state)
+{
+    auto_pool struct pool *pool = pool_must_make("flushed.plasmite", 8192, POOL_INDEX_AUTO);
+    struct payload payload = payload_make(BYTES(""), 0, BYTES("{}"));
+    struct served served;
+    uint32_t word;
+
+    (void)state;
+    served_start(&served, pool);
+    word = wake_word(pool);
+    must(pool_append(pool, &payload, 1, APPEND_WAKE_OTHERS | APPEND_FLUSH, NULL, NULL) == 0,
+         "no append");
+    assert_int_not_equal(wake_word(pool), word);
+    served_end(&served);
+}
+
 static void a_served_wait__sleeps_through_appends_for_others_alone(void **state)
 {
     auto_pool struct pool *pool = pool_must_make("served.plasmite", 8192, POOL_INDEX_AUTO);
@@ -428,6 +444,7 @@ int main(void)
         cmocka_unit_test(followers__are_woken_by_any_of_their_pools),
         cmocka_unit_test(killed_followers__leave_no_wakes_behind),
         cmocka_unit_test(two_followers_in_step__never_miss_one),
+        cmocka_unit_test(a_served_wait__is_woken_before_an_append_goes_to_disk),
         cmocka_unit_test(a_served_wait__sleeps_through_appends_for_others_alone),
         cmocka_unit_test(others__are_woken_beside_a_served_wait),
     };

@@ -77,7 +77,10 @@ enum append_flags {
     APPEND_FLUSH = 1 << 0, /* return when the messages are on disk */
     /* Busy at once when another writer holds the lock for longer than a short spin (20 us) */
     APPEND_TRY = 1 << 1,
-    /* pool_wait_served() of this process, through this handle, need not return; not in a child of fork() */
+    /*
+     * pool_wait_served() of this process, through this handle, need not return; not in a child of fork().  With
+     * APPEND_FLUSH it does all the same: nobody waits for a disk.
+     */
     APPEND_WAKE_OTHERS = 1 << 2,
 };
 
