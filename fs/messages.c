@@ -171,7 +171,12 @@ static enum filled messages_fill(struct reader *r, size_t max, enum view_patienc
         r->ended = is_over(s);
         if (r->ended || r->ready.n >= max)
             break;
-        if (r->ready.n == 0 && (looked++ == VIEW_QUICK_MESSAGES || (slow && clock_mono_ns() > until)))
+        if (slow && clock_mono_ns() > until) {
+            if (r->ready.n > 0)
+                break; /* what there is does not wait for what may match much later */
+            return FILL_LATER;
+        }
+        if (r->ready.n == 0 && looked++ == VIEW_QUICK_MESSAGES)
             return FILL_LATER;
         result = step(s, max, err);
     }

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #define WINDOW_BYTES (16 * 1024)
@@ -306,15 +305,16 @@ static void tell_if_ready(struct reader *r)
 static void scan(struct work *work)
 {
     struct reader *r = CONTAINER(work, struct reader, scan);
-    enum filled filled = FILL_LATER;
+    bool more;
 
-    while (filled == FILL_LATER && !atomic_load(&r->handle.m->stopping)) {
-        pthread_mutex_lock(&r->lock);
-        filled = fill(r, 1, VIEW_THOROUGH, NULL);
-        if (filled != FILL_LATER)
-            r->scanning = false;
-        pthread_mutex_unlock(&r->lock);
-        sched_yield();
+    pthread_mutex_lock(&r->lock);
+    more = !atomic_load(&r->closed) && !atomic_load(&r->handle.m->stopping) &&
+           fill(r, 1, VIEW_THOROUGH, NULL) == FILL_LATER;
+    r->scanning = more;
+    pthread_mutex_unlock(&r->lock);
+    if (more) { /* after those who wait for their turn */
+        workers_submit_slow(r->handle.m->workers, work, r->scan_user);
+        return;
     }
     tell_if_ready(r);
     handle_unref(&r->handle);
@@ -352,7 +352,7 @@ struct look {
     bool scanned; /* ... and one is at it */
 };
 
-static struct look look(struct reader *r)
+static struct look look(struct reader *r, uid_t user)
 {
     struct look look = {0};
 
@@ -366,6 +366,8 @@ static struct look look(struct reader *r)
     look.due_ns = look.events == 0 ? r->due_ns : 0;
     look.far = look.far && !r->scanning;
     r->scanning |= look.far;
+    if (look.far)
+        r->scan_user = user;
     pthread_mutex_unlock(&r->lock);
     return look;
 }
@@ -374,8 +376,8 @@ static void reader_poll(fuse_req_t req, struct handle *h, struct fuse_pollhandle
 {
     struct reader *r = (struct reader *)h;
     struct fuse_pollhandle *replaced = NULL;
-    struct look found = look(r);
     uid_t user = fuse_req_ctx(req)->uid;
+    struct look found = look(r, user);
     bool park;
 
     pthread_mutex_lock(&r->poll_lock);
@@ -410,6 +412,7 @@ static void reader_release(struct handle *h)
 {
     struct reader *r = (struct reader *)h;
 
+    atomic_store(&r->closed, true);
     if (waiters_cancel(h->m, &r->poll_waiter))
         handle_unref(h);
 }

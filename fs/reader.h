@@ -53,6 +53,8 @@ struct reader {
     size_t window_n;
     struct work scan; /* for a poll that must look far */
     bool scanning;
+    uid_t scan_user;    /* on whose behalf */
+    atomic_bool closed; /* nobody has it open any more: no lock */
     pthread_mutex_t poll_lock; /* for all below; inside the other one or alone */
     struct waiter poll_waiter;
     struct fuse_pollhandle *ph;

@@ -92,6 +92,34 @@ class OneReader(Case):
         reader.join(mount.DEADLINE)
         self.assertIn(b"aaac0", self.got)
 
+    def test_a_match_does_not_wait_for_what_comes_later(self):
+        self.mkpool("first", size="16M")
+        self.append("first", {"l": ["aaac0"]}, *[{"l": ["ab" * 20] * 300}] * 800)
+        begin = time.monotonic()
+        fd = self.open("first/where/%s/live/from/1" % (COSTLY % 0))
+        self.assertIn(b"aaac0", os.read(fd, 65536))
+        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+
+    def test_nobody_looks_on_for_a_poller_who_is_gone(self):
+        fd = self.open("big/where/%s/live/from/1" % (COSTLY % 0))
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        self.assertEqual(poll.poll(0), [])
+        until("a worker looks", lambda: self.work_in(0.3) > 0.05)
+        os.close(fd)
+        until("it has ended", lambda: self.work_in(0.3) < 0.03, 3 * SLOW)
+
+    def work_in(self, seconds):
+        """Seconds of a processor that the mount takes meanwhile."""
+        before = self.work()
+        time.sleep(seconds)
+        return self.work() - before
+
+    def work(self):
+        with open("/proc/%d/stat" % self.daemon.pid) as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def read_quietly(self, fd):
         self.got = os.read(fd, 65536)
 
