@@ -147,12 +147,24 @@ static size_t place_of_undefined(const struct words *words, const char *why)
     return FILTER_NOWHERE;
 }
 
+/* A name alone that jq does not know was hardly meant to call something. */
+static int undefined_problem(const struct words *words, const char *why, struct error *err)
+{
+    size_t at = place_of_undefined(words, why);
+    int n = (int)strcspn(why, "/");
+
+    if (why[0] == '$' || !begins_with(why + n, "/0 is not defined") || n > NAME_SHOWN_MAX)
+        return filter_problem(err, words->text, at, "%s", why);
+    return filter_problem(err, words->text, at, "%s; a key is `.%.*s`, a string `\"%.*s\"`", why, n,
+                          why, n, why);
+}
+
 static int problem(struct jq_child *child, const struct words *words, const char *why,
                    struct error *err)
 {
     if (begins_with(why, "syntax error"))
         return syntax_problem(child, words, why, err);
-    return filter_problem(err, words->text, place_of_undefined(words, why), "%s", why);
+    return undefined_problem(words, why, err);
 }
 
 static int compile(struct libjq_filter *filter, const struct words *words, struct error *err)

@@ -308,6 +308,10 @@ static void what_is_often_mistaken__is_named(void **state)
         {".seq > 1 and .data.level = \"e\"",  ", at character 26: `=` sets"                                              },
         {"(.data.list[0].a = 1)",             ", at character 18: `=` sets"                                              },
         {".data | .[\"a b\"] = 1",            ", at character 18: `=` sets"                                              },
+        {"data.level == \"error\"",           ", at character 1: data/0 is not defined; a key is `.data`, a string "
+                                              "`\"data\"`."                                                              },
+        {".data.level == green",              ", at character 16: green/0 is not defined; a key is `.green`, a string "
+                                              "`\"green\"`."                                                             },
     };
     static const char *const fine[] = {
         ".data[\"a-b\"] == 1",
