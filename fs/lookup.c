@@ -12,7 +12,9 @@
 #include "trust.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define KEEP_TRIES 16               /* new looks at a view that is overwritten quickly */
 #define OVERTAKEN_NS (5 * NS_PER_S) /* that a directory is known for files gone before their open */
@@ -122,6 +124,17 @@ static enum view_result enter_bytes(struct lookup *l, enum view_patience patienc
 
 /* --- directories of expressions: where/EXPR --- */
 
+/* An expression that ends in a string may have been cut at a slash of it. */
+static void hint_slash(struct error *err, const char *expression)
+{
+    size_t quotes = 0, n = strlen(err->hint);
+
+    for (const char *p = expression; *p != '\0'; p++)
+        quotes += *p == '"';
+    if (quotes % 2 == 1)
+        snprintf(err->hint + n, sizeof err->hint - n, " In a path, a slash is written %%2F.");
+}
+
 static enum view_result enter_where(struct lookup *l, enum view_patience patience,
                                     struct error *err)
 {
@@ -134,8 +147,10 @@ static enum view_result enter_where(struct lookup *l, enum view_patience patienc
     }
     if (patience == VIEW_QUICK)
         return VIEW_LATER;
-    if (lens_compile(l->place.lens, trust_user(l->req), err) < 0)
+    if (lens_compile(l->place.lens, trust_user(l->req), err) < 0) {
+        hint_slash(err, l->name);
         return VIEW_FAILED;
+    }
     enter(l, version, l->dir->pool, NULL);
     return VIEW_OK;
 }

@@ -92,6 +92,7 @@ class Where(mount.Case):
             ('.data.["a b"] == 1', ', at character 6: no dot stands before `[`, as in `.data["a b"]`.'),
             (".level == 'x'", ', at character 11: strings stand between double quotes: "x".'),
             ('.data.level = "x"', ", at character 13: `=` sets a value; `==` compares."),
+            ('.data.file == "', " In a path, a slash is written %2F."),
         ):
             with self.subTest(expression=expression):
                 self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + expression))
