@@ -35,7 +35,8 @@ int replay_parse_speed(struct cli *cli, const char *text, double *ret)
     if (end == text || *end != '\0' || strpbrk(text, " \t\r\n\v\fxX(") != NULL) {
         fail(&cli->error, PLSM_ERROR_USAGE,
              "invalid value '%s' for '--replay <REPLAY>': invalid float literal", text);
-        return fail_hint(&cli->error, "Try `plasmite --help`.");
+        return fail_hint(&cli->error, "Use a number, as in --replay 1 for the pace at which "
+                                      "messages came. Try `plasmite follow --help`.");
     }
     if (*ret < 0)
         return invalid(cli, "--replay speed must be non-negative");

@@ -141,7 +141,8 @@ class Replay(harness.Case):
         for speed in ("", "fast", "1x", "0x10", " 1", "1 ", "nan(1)", "1,5"):
             error = self.refused("Usage", "follow", "demo", "--tail", "5", "--replay=" + speed)
             self.assertEqual(error["message"], "invalid value '%s' for '--replay <REPLAY>': invalid float literal" % speed)
-            self.assertIn("--help", error["hint"])
+            self.assertIn("--replay 1 for the pace", error["hint"])
+            self.assertIn("`plasmite follow --help`", error["hint"])
 
     def test_future_and_missing(self):
         self.assertEqual(self.replay("1", "--since", "2999-01-01T00:00:00Z").out, "")
