@@ -372,6 +372,8 @@ static void enqueue(const struct write_job *job)
     struct drain *drain = malloc(sizeof *drain);
     bool start;
 
+    if (job->stored) /* the rest may have to wait for seconds */
+        waiters_kick(w->handle.m, pool);
     if (queued == NULL || drain == NULL) {
         free(queued);
         free(drain);
