@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define CONSTANT 3600.0 /* seconds: until somebody says otherwise */
+#define FORGET_MAX 1024 /* files of a pool told of at once */
 #define STREAM_BYTES                                                                               \
     4096 /* splice programs read nothing at all from a file of size 0; sysfs does the same */
 
@@ -144,4 +145,15 @@ double entry_timeout(const struct node *node)
     default:
         return path_is_stream(&node->place) || node->place.kind == PLACE_LOG ? 1 : 0;
     }
+}
+
+/* An offset below zero leaves the cached content. */
+void attr_forget(struct mount *m, const struct mpool *pool)
+{
+    uint64_t ids[FORGET_MAX];
+    size_t n = nodes_below(m->nodes, pool, ids, FORGET_MAX);
+
+    atomic_fetch_add(&m->notifications, n);
+    for (size_t i = 0; i < n; i++)
+        (void)fuse_lowlevel_notify_inval_inode(m->session, ids[i], -1, 0);
 }

@@ -9,9 +9,11 @@
 #include "open.h"
 #include "ready.h"
 #include "waiters.h"
+#include "work.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,6 +118,11 @@ static int change_owner(struct mpool *pool, const struct stat *attr, int to_set)
     return 0;
 }
 
+static bool is_pool(const struct node *node)
+{
+    return node->place.kind == PLACE_VIEW && node->place.depth == 0;
+}
+
 static int change_pool(struct mpool *pool, const struct stat *attr, int to_set)
 {
     int status;
@@ -164,13 +171,44 @@ static int change(fuse_req_t req, struct node *node, const struct stat *attr, in
     const int times = FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME |
                       FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
 
-    if (node->place.kind == PLACE_VIEW && node->place.depth == 0)
+    if (is_pool(node))
         return (to_set & times) != 0 ? EPERM : change_pool(node->pool, attr, to_set);
     if (node->place.kind == PLACE_LOG)
         return change_log(req, to_set);
     if (path_is_written(&node->place))
         return change_written(without_what_is(req, node, attr, to_set));
     return (to_set & FUSE_SET_ATTR_SIZE) != 0 ? EACCES : EPERM;
+}
+
+/* A pool has other attributes: whoever asks about a file of it after the answer shall see them. */
+struct changed {
+    struct work work;
+    fuse_req_t req;
+    struct node *node; /* with a reference */
+};
+
+static void tell_of_change(struct work *work)
+{
+    struct changed *changed = (struct changed *)work;
+    struct mount *m = mount_of(changed->req);
+
+    attr_forget(m, changed->node->pool);
+    reply_attr(changed->req, changed->node);
+    node_unref(m->nodes, changed->node);
+    free(changed);
+}
+
+static void reply_changed(fuse_req_t req, struct node *node)
+{
+    struct mount *m = mount_of(req);
+    struct changed *changed = is_pool(node) ? malloc(sizeof *changed) : NULL;
+
+    if (changed == NULL) { /* the watching thread tells of it, too, a little later */
+        reply_attr(req, node);
+        return;
+    }
+    *changed = (struct changed){{.run = tell_of_change}, req, node_ref(m->nodes, node)};
+    workers_submit(m->workers, &changed->work);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -186,7 +224,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     if (status != 0)
         fuse_reply_err(req, status);
     else
-        reply_attr(req, node);
+        reply_changed(req, node);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -1,5 +1,6 @@
 #include "watch.h"
 
+#include "attr.h"
 #include "base/units.h"
 #include "events.h"
 #include "node.h"
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 #define ROUND_MS 1000   /* between looks for idle names */
-#define BATCH 1024      /* names or attributes told of at once */
+#define BATCH 1024      /* names told of at once */
 #define TRIM_NODES 256 /* so many fewer nodes are worth giving memory back: each can hold a page */
 
 struct watch {
@@ -63,17 +64,6 @@ struct watch *watch_new(struct mount *m)
     return watch;
 }
 
-/* Attributes alone: an offset below zero leaves the cached content. */
-static void forget_attributes(struct mount *m, const struct mpool *pool)
-{
-    uint64_t ids[BATCH];
-    size_t n = nodes_below(m->nodes, pool, ids, BATCH);
-
-    atomic_fetch_add(&m->notifications, n);
-    for (size_t i = 0; i < n; i++)
-        (void)fuse_lowlevel_notify_inval_inode(m->session, ids[i], -1, 0);
-}
-
 static void forget_name(struct mount *m, uint64_t parent, const char *name)
 {
     atomic_fetch_add(&m->notifications, 1);
@@ -95,7 +85,7 @@ static void check_pool(struct mount *m, struct node *dir, uint32_t mask)
         forget_name(m, FUSE_ROOT_ID, dir->name);
         node_announce(m->nodes, dir);
     } else if ((mask & IN_ATTRIB) != 0) {
-        forget_attributes(m, dir->pool);
+        attr_forget(m, dir->pool);
     }
     node_unref(m->nodes, dir);
 }
