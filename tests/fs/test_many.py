@@ -42,15 +42,21 @@ class Pools(Case):
                 file.write(begin)
                 file.truncate(len(pool))
 
-    def fastest(self, command):
-        """The shortest time it takes in a mount that was just made."""
+    def work(self):
+        """Seconds of a processor that the daemon has used."""
+        with open("/proc/%d/stat" % self.daemon.pid) as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def least_work(self, command):
+        """What it takes the daemon in a mount that was just made; of the wall clock the machine has its part."""
         taken = []
         for _ in range(TRIES):
             self.assertEqual(self.stop_daemon(), 0)
             self.mount()
-            begin = time.monotonic()
+            before = self.work()
             lines = int(self.run_ok(command + " | wc -l"))
-            taken.append(time.monotonic() - begin)
+            taken.append(self.work() - before)
             self.assertGreaterEqual(lines, POOLS)
             self.assertLess(self.open_files(), 1500)
             if SLOW == 1:
@@ -58,9 +64,15 @@ class Pools(Case):
         return min(taken)
 
     def test_listing_them(self):
-        for command in ("ls", "ls -l", "find . -maxdepth 1", "find . -maxdepth 1 -type d", "echo */ | tr ' ' '\\n'"):
+        for command, seconds in (
+            ("ls", 0.2), ("ls -l", 0.8), ("find . -maxdepth 1", 0.8), ("find . -maxdepth 1 -type d", 0.8),
+            ("echo */ | tr ' ' '\\n'", 0.8),
+        ):
             with self.subTest(command=command):
-                self.assertLess(self.fastest(command), SLOW)
+                self.assertLess(self.least_work(command), seconds * SLOW)
+        begin = time.monotonic()
+        self.run_ok("ls -l | wc -l")
+        self.assertLess(time.monotonic() - begin, SLOW)  # by now the kernel knows them
 
     def test_what_others_do_is_seen_within_a_second(self):
         self.run_ok("ls -l > ../list")

@@ -295,7 +295,9 @@ class Ended(Table):
         for key, status in ((b"\x03", 130), (b"\x1c", 131)):
             waits("head -n1 " + place)
             shell.type(key)
-            says("status %d\n" % status if status == 131 else "? ")
+            until("it has ended", lambda: self.pids(shell.popen) == [shell.popen.pid])
+            if status == 131: # after Ctrl-C bash forgets the rest of the line
+                says("status 131\n")
         waits("cat %s | grep --line-buffered n | sed -u s/n/m/" % place)
         shell.type(b"\x1a")
         says("Stopped")
