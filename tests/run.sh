@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.." || exit 1
 passed=0
 failed=0
 unmounted=0
-jobs=$(nproc)
+jobs=$(($(nproc) + 1)) # many tests wait for something most of the time
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
