@@ -23,7 +23,8 @@
  *  - functions whose names begin with `_` are jq's own and refused; so is `=` where
  *    what it gives is the answer, as in `.data.level = "error"`, which can be neither true nor false;
  *  - there are limits: steps, or seconds and memory, for a message (FILTER_FAILED), steps of a
- *    regular expression (an error of jq: no match), words and nesting of an expression.
+ *    regular expression and what it remembers at a time (an error of jq: no match), words and
+ *    nesting of an expression.
  *
  * What only libjq knows is evaluated by another process, which this one need not know of: no SIGCHLD,
  * nothing to wait for, one descriptor. It ends with the filter or with this process. When it crashes,
@@ -46,8 +47,8 @@ enum filter_flags {
     /*
      * For an expression from somebody who must not use more than a moment of this process: only
      * what the native evaluator knows, where each message has a limit of steps, some 20 ms and more
-     * for a large one; and no regular expression of which a single match can take for ever
-     * ((?=, (?>, *+, \1).  Anything else is Usage, and the hint says what
+     * for a large one; and no regular expression of which a single match can take for ever (with
+     * (?=, (?>, *+ or \1).  Anything else is Usage, and the hint says what it was.
      */
     FILTER_NATIVE_ONLY = 1 << 0,
 };
