@@ -240,7 +240,7 @@ static size_t receive(int fd, void *to, size_t n)
     size_t have = 0;
 
     while (have < n) {
-        ssize_t done = recv(fd, p + have, n - have, 0);
+        ssize_t done = jq_receive(fd, p + have, n - have);
 
         if (done == 0 || (done < 0 && errno != EINTR))
             break;
@@ -335,7 +335,7 @@ static bool send_all(int fd, struct iovec *parts, size_t n)
 int jq_child_ask(struct jq_child *child, enum jq_request_kind kind, struct bytes text,
                  struct jq_answer *ret)
 {
-    struct jq_request request = {kind, sched_getcpu(), text.n};
+    struct jq_request request = {kind, text.n};
     struct iovec parts[] = {
         {&request,       sizeof request},
         {(char *)text.p, text.n        }

@@ -120,7 +120,7 @@ static void restrict_calls(void)
         LOAD(nr),
         ALLOW(recvfrom),
         ALLOW(sendto),
-        ALLOW(sched_setaffinity),
+        ALLOW(sched_yield),
         ALLOW(brk),
         ALLOW(mmap),
         ALLOW(munmap),

@@ -12,7 +12,6 @@
 #include <malloc.h>
 #include <math.h>
 #include <oniguruma.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +45,7 @@ static void read_all(void *to, size_t n)
     char *p = to;
 
     while (n > 0) {
-        ssize_t done = recv(STDIN_FILENO, p, n, MSG_WAITALL);
+        ssize_t done = jq_receive(STDIN_FILENO, p, n);
 
         if (done == 0 || (done < 0 && errno != EINTR))
             _exit(0);
@@ -300,30 +299,12 @@ static void answer_message(size_t n)
         _exit(0);
 }
 
-/*
- * Somebody waits for the answer, so where he runs a processor is free, and it is the quickest to
- * change to.
- */
-static void run_beside(int cpu)
-{
-    static int here = -1;
-    cpu_set_t set;
-
-    if (cpu == here || cpu < 0 || cpu >= CPU_SETSIZE)
-        return;
-    here = cpu;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    (void)sched_setaffinity(0, sizeof set, &set); /* then wherever */
-}
-
 static void serve(void)
 {
     struct jq_request request;
 
     for (;;) {
         read_all(&request, sizeof request);
-        run_beside(request.cpu);
         jail_begin(request.n);
         receive(request.n);
         if (request.kind == JQ_MATCH)

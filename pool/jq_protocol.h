@@ -18,10 +18,15 @@
 #ifndef JQ_PROTOCOL_H
 #define JQ_PROTOCOL_H
 
+#include <errno.h>
+#include <sched.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
 
 #define JQ_PROGRAM_FILE "plasmite-jq"
-#define JQ_HELLO "plasmite-jq 1\n"
+#define JQ_HELLO "plasmite-jq 2\n"
 #define JQ_TEXT_MAX 255 /* bytes of text in a reply */
 
 enum jq_request_kind {
@@ -31,8 +36,7 @@ enum jq_request_kind {
 };
 
 struct jq_request {
-    uint32_t kind;
-    int32_t cpu; /* where the asker runs; -1: it does not know */
+    uint64_t kind;
     uint64_t n;
 };
 
@@ -52,5 +56,28 @@ struct jq_reply {
     uint32_t outcome;
     uint32_t n;
 };
+
+/*
+ * recv() for both ends.  An answer usually comes, and the next message, before a sleeper on another
+ * processor could be woken, so both look for it for a moment first; where they share a processor, each makes room
+ * for the other.
+ */
+#define JQ_LOOK_NS 50000
+
+static inline ssize_t jq_receive(int fd, void *to, size_t n)
+{
+    struct timespec begin, now;
+    ssize_t done;
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        done = recv(fd, to, n, MSG_DONTWAIT);
+        if (done >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+            return done;
+        sched_yield();
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000000000 + now.tv_nsec - begin.tv_nsec < JQ_LOOK_NS);
+    return recv(fd, to, n, 0);
+}
 
 #endif
