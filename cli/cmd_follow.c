@@ -68,8 +68,10 @@ static int parse_filters(struct follow *f)
     if (f->filters == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     for (size_t i = 0; i < where->n; i++)
-        if (filter_new(bytes_of(where->items[i]), &f->filters[i], err) < 0)
+        if (filter_new(bytes_of(where->items[i]), &f->filters[i], err) < 0) {
+            err->has_offset = false; /* the hint tells the place */
             return -1;
+        }
     f->start.filters = f->filters;
     f->start.n_filters = where->n;
     return 0;

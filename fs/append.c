@@ -245,7 +245,7 @@ static void note(const struct write_job *job)
         .err = job->err,
         .rejected = true,
         .text = {job->p, job->n},
-        .at = job->wrong
+        .at = job->wrong < job->n ? job->wrong : FAILURE_NOWHERE
     };
 
     if (job->good == 0 && job->err->kind != PLSM_ERROR_NONE)

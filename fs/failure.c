@@ -75,7 +75,7 @@ static int add_place(struct buf *out, const struct failure *failure)
 {
     auto_buf struct buf text = BUF_INIT;
 
-    if (failure->at >= failure->text.n)
+    if (failure->text.n == 0 || failure->at > failure->text.n)
         return 0;
     if (add_marked(&text, failure->text, failure->at) < 0)
         return -1;

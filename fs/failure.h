@@ -8,6 +8,8 @@
 
 #include "node.h"
 
+#define FAILURE_NOWHERE ((size_t)-1)
+
 struct failure {
     const struct node *node; /* where */
     const char *name;        /* the name below it that was asked for; NULL: the node itself */
@@ -15,7 +17,7 @@ struct failure {
     const struct error *err; /* why */
     bool rejected;           /* something that was to be appended: counted */
     struct bytes text;       /* what was wrong, as far as known; with a name: the name */
-    size_t at;               /* the place in it */
+    size_t at;               /* the place in it, text.n for its end; FAILURE_NOWHERE */
 };
 
 /* Remembered (notes.h) for the pool that the node belongs to, if any, and for the mount. */

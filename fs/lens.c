@@ -190,11 +190,13 @@ bool lens_equal(const struct lens *a, const struct lens *b)
     return true;
 }
 
-int lens_compile(const struct lens *lens, bool trusted, struct error *err)
+int lens_compile(const struct lens *lens, bool trusted, struct bytes *ret_wrong, struct error *err)
 {
     for (size_t i = 0; i < lens->n_wheres; i++)
-        if (where_compile(lens->wheres[i], trusted, err) < 0)
+        if (where_compile(lens->wheres[i], trusted, err) < 0) {
+            *ret_wrong = where_expression(lens->wheres[i]);
             return -1;
+        }
     return 0;
 }
 

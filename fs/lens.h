@@ -57,8 +57,8 @@ static inline bool lens_is_slow(const struct lens *lens)
     return lens->n_wheres > 0;
 }
 
-/* Compiles what is not compiled; see where_compile(). */
-int lens_compile(const struct lens *lens, bool trusted, struct error *err);
+/* Compiles what is not compiled; see where_compile().  *ret_wrong: the expression that it fails for, borrowed from the lens. */
+int lens_compile(const struct lens *lens, bool trusted, struct bytes *ret_wrong, struct error *err);
 
 /* May anybody look through it? */
 bool lens_is_harmless(const struct lens *lens);

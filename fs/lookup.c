@@ -26,6 +26,7 @@ struct lookup {
     struct mount *m;
     struct node *dir;
     const char *name;
+    struct bytes wrong; /* what an error is about, when it is not the name as it stands */
     struct place place; /* of the name; once it is answered somebody else's, or nobody's */
 };
 
@@ -65,8 +66,8 @@ static void refuse(struct lookup *l, int status, const struct error *err)
                               .name = l->name,
                               .status = status,
                               .err = err,
-                              .text = err->has_offset ? bytes_of(l->name) : (struct bytes){0},
-                              .at = err->offset};
+                              .text = l->wrong.n > 0 ? l->wrong : bytes_of(l->name),
+                              .at = err->has_offset ? err->offset : FAILURE_NOWHERE};
 
     if (status == EINVAL || status == EIO || status == EUCLEAN)
         failure_note(l->m, &failure);
@@ -147,7 +148,7 @@ static enum view_result enter_where(struct lookup *l, enum view_patience patienc
     }
     if (patience == VIEW_QUICK)
         return VIEW_LATER;
-    if (lens_compile(l->place.lens, trust_user(l->req), err) < 0) {
+    if (lens_compile(l->place.lens, trust_user(l->req), &l->wrong, err) < 0) {
         hint_slash(err, l->name);
         return VIEW_FAILED;
     }

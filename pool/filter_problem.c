@@ -66,6 +66,7 @@ int filter_problem(struct error *err, struct bytes text, size_t at, const char *
         (void)buf_printf(&place, ", at character %zu", characters(text, at) + 1);
     if (buf_str(&excerpt) == NULL || buf_str(&what) == NULL || buf_str(&place) == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    return fail_hint(err, "In %s%s: %.200s. An expression that works: " EXAMPLE, excerpt.p, place.p,
-                     what.p);
+    fail_hint(err, "In %s%s: %.200s. An expression that works: " EXAMPLE, excerpt.p, place.p,
+              what.p);
+    return at == FILTER_NOWHERE ? -1 : fail_offset(err, at < text.n ? at : text.n);
 }

@@ -3,7 +3,7 @@
  *
  * Fills *err with Usage, `invalid filter expression`, and a hint that repeats the expression (the
  * part around the place, where it is long), says what is wrong and shows an expression that works.
- * `at` is the byte it is about, text.n for the end; the hint counts characters from 1.  Returns -1.
+ * `at` is the byte it is about, text.n for the end; err->offset has it, and the hint counts characters from 1.  Returns -1.
  */
 #ifndef FILTER_PROBLEM_H
 #define FILTER_PROBLEM_H

@@ -104,6 +104,17 @@ class Where(mount.Case):
             self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + name))
         self.assert_errno(errno.ENAMETOOLONG, os.stat, self.path("ci/where/" + "1" * 1025))
 
+    def test_the_place_is_marked(self):
+        for name, place in (
+            (".data.n >", ".data.n >\n         ^"), (".data.n => 3", ".data.n => 3\n        ^"),
+            (".data.n%20%2F 2 && true", ".data.n / 2 && true\n            ^"), ('.data.s == "\u00e4\u20ac" || x', '.data.s == "\u00e4\u20ac" || x\n                ^'),
+            ("true/where/nonsense(1)", "nonsense(1)\n^"), ("[limit(1; nonsense)] == []", "[limit(1; nonsense)] == []\n          ^"),
+            ("1" * 100 + " = " + "2" * 100, "1" * 47 + " = " + "2" * 30 + "\n" + " " * 48 + "^"),
+        ):
+            with self.subTest(name=name):
+                self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + name))
+                self.assertEqual(json.loads(self.read("ci/errors").splitlines()[-1]).get("place"), place)
+
     def test_a_first_key_that_no_message_has_is_null(self):
         self.assertEqual(self.numbers('where/.n == 5/all'), [])
         self.assertEqual(self.numbers('where/.n == null/where/.data.n > 8/all'), [9, 10])

@@ -15,7 +15,7 @@ def examples(text):
     """Every block in EXAMPLES as a list of (command, expected output)."""
     section = text.partition(".Sh EXAMPLES\n")[2].partition("\n.Sh ")[0]
     for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section, re.MULTILINE | re.DOTALL):
-        steps = re.split(r"^\$ ", block.replace("\\e", "\\"), flags=re.MULTILINE)[1:]
+        steps = re.split(r"^\$ ", block.replace("\\&", "").replace("\\e", "\\"), flags=re.MULTILINE)[1:]
         yield [(command, expected) for command, _, expected in (step.partition("\n") for step in steps)]
 
 

@@ -55,7 +55,7 @@ enum filter_flags {
 
 /*
  * Compiles.  Usage with message `invalid filter expression`, a hint that repeats the expression and
- * points at the place, when it does not compile or asks for what no filter may have ($ENV, env,
+ * points at the place (of which err->offset is the byte), when it does not compile or asks for what no filter may have ($ENV, env,
  * import, include, input, inputs, debug, stderr, halt, halt_error, get_search_list, input_filename,
  * input_line_number).  Internal when the part of the program that it needs cannot be loaded.
  *
