@@ -1,5 +1,6 @@
 #include "stale.h"
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 
 #include <errno.h>
@@ -105,6 +106,18 @@ static bool is_alive(const char *path)
     return statvfs(path, &answer) == 0 || errno != ENOTCONN;
 }
 
+static int already_mounted(const char *path, struct error *err)
+{
+    auto_buf struct buf command = BUF_INIT;
+
+    (void)fail(err, PLSM_ERROR_ALREADY_EXISTS, "pools are already mounted at '%s'", path);
+    buf_add_str(&command, "plasmite umount ");
+    buf_add_shell_word(&command, path);
+    return fail_hint_command(err, "Unmount it first with ", buf_str(&command),
+                             ", or replace it with the mount option remount.",
+                             "Unmount it first, or replace it with the mount option remount.");
+}
+
 int stale_find(const char *point, bool replace, char **ret_path, bool *ret_ours, struct error *err)
 {
     auto_free char *path = absolute(point);
@@ -118,12 +131,8 @@ int stale_find(const char *point, bool replace, char **ret_path, bool *ret_ours,
                    path);
         return fail_hint(err, "Mount them without the option remount.");
     }
-    if (ours && !replace && is_alive(path)) {
-        (void)fail(err, PLSM_ERROR_ALREADY_EXISTS, "pools are already mounted at '%s'", path);
-        return fail_hint_command(err, "Unmount it first with `plasmite umount ", path,
-                                 "`, or replace it with the mount option remount.",
-                                 "Unmount it first, or replace it with the mount option remount.");
-    }
+    if (ours && !replace && is_alive(path))
+        return already_mounted(path, err);
     *ret_ours = ours;
     *ret_path = path;
     path = NULL;

@@ -98,7 +98,8 @@ class Options(mount.Case):
         self.refused(3, "no pools are mounted at '%s': nothing to remount" % self.place, "remount")
 
     def refused_while_mounted(self):
-        self.run_fails(["plasmite", "mount", self.pools, self.place], 4, "already mounted", cwd=self.dir)
+        self.run_fails(["plasmite", "mount", self.pools, self.place], 4,
+                       "Unmount it first with `plasmite umount %s`, or replace it with" % self.place, cwd=self.dir)
 
     def test_a_replacement_that_is_refused_takes_nothing_away(self):
         self.serve()
