@@ -33,7 +33,7 @@ static int not_there(struct cli *cli, const char *pool)
     buf_add_char(&hint, '`');
     cli_add_command(cli, "pool info", pool, &hint);
     buf_add_str(&hint, "` shows which messages there are, `");
-    cli_add_command(cli, "follow --tail 10", pool, &hint);
+    cli_add_command(cli, "follow --tail 10 --no-follow", pool, &hint);
     buf_add_str(&hint, "` the newest.");
     if (buf_str(&hint) == NULL || hint.n >= sizeof cli->error.hint)
         return fail_hint(&cli->error, "`plasmite pool info` shows which messages there are.");

@@ -93,7 +93,7 @@ static void note_deleted(struct cli *cli, const char *name, const char *path, st
 static void note_failed(struct cli *cli, const char *name, struct report *r)
 {
     const struct error *err = &cli->error;
-    auto_buf struct buf why = BUF_INIT;
+    auto_buf struct buf why = BUF_INIT, similar = BUF_INIT;
 
     if (r->code == 0)
         r->code = (int)err->kind;
@@ -105,7 +105,14 @@ static void note_failed(struct cli *cli, const char *name, struct report *r)
     error_add_short(err, &why);
     buf_add_str(&r->text, "  ✗ ");
     error_add_plain(name, &r->text);
-    buf_printf(&r->text, " — %s\n", buf_str(&why));
+    buf_printf(&r->text, " — %s", buf_str(&why));
+    if (err->kind == PLSM_ERROR_NOT_FOUND)
+        target_add_similar(cli, name, &similar);
+    if (similar.n > 0) {
+        buf_add_str(&r->text, ". ");
+        error_add_plain(buf_str(&similar), &r->text);
+    }
+    buf_add_char(&r->text, '\n');
     table_add(&r->table, name);
     table_add(&r->table, "ERR");
     table_add(&r->table, err->path[0] != '\0' ? render_short_path(cli_dir(cli), err->path) : "-");

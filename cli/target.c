@@ -116,10 +116,10 @@ static void find_similar(const char *dir, const char *reference, struct buf *ret
     store_list_done(&list);
 }
 
-void target_hint_similar(struct cli *cli, const char *reference)
+void target_add_similar(struct cli *cli, const char *reference, struct buf *out)
 {
     const char *slash = strrchr(reference, '/'), *dir = cli_dir(cli);
-    auto_buf struct buf above = BUF_INIT, similar = BUF_INIT, text = BUF_INIT;
+    auto_buf struct buf above = BUF_INIT, similar = BUF_INIT;
 
     buf_add(&above, reference, slash != NULL ? (size_t)(slash - reference) + 1 : 0);
     if (slash != NULL)
@@ -128,9 +128,19 @@ void target_hint_similar(struct cli *cli, const char *reference)
         find_similar(dir, reference, &similar);
     if (similar.n == 0 || buf_str(&similar) == NULL)
         return;
-    buf_add_str(&text, "Did you mean `");
-    buf_add_shell_word(&text, similar.p);
-    buf_printf(&text, "`? %s", cli->error.hint);
+    buf_add_str(out, "Did you mean `");
+    buf_add_shell_word(out, similar.p);
+    buf_add_str(out, "`?");
+}
+
+void target_hint_similar(struct cli *cli, const char *reference)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    target_add_similar(cli, reference, &text);
+    if (text.n == 0)
+        return;
+    buf_printf(&text, " %s", cli->error.hint);
     if (buf_str(&text) != NULL && text.n < sizeof cli->error.hint)
         fail_hint(&cli->error, "%s", text.p);
 }

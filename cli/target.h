@@ -39,7 +39,9 @@ int target_parse_size(struct cli *cli, const char *text, uint64_t *ret);
 int target_open(struct cli *cli, const char *reference, enum pool_access access,
                 const struct target_creation *creation, struct pool **ret_pool);
 
-/* Puts the pool that may have been meant before the hint of cli->error; nothing when there is none. */
+/* "Did you mean `NAME`?" when there is a pool that may have been meant. */
+void target_add_similar(struct cli *cli, const char *reference, struct buf *out);
+/* Puts that before the hint of cli->error. */
 void target_hint_similar(struct cli *cli, const char *reference);
 
 /* The hint for a missing pool; see target_open(). */

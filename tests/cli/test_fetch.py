@@ -52,7 +52,9 @@ class Fetch(harness.Case):
             done = subprocess.run([harness.bin_path(words[0])] + words[1:], stdout=subprocess.PIPE, env=self.env)
             self.assertEqual((done.returncode, b'"name"' in done.stdout), (0, True))
             words = shlex.split(commands[1])
-            self.assertIn(name, words)
+            self.ok("feed", "--", name, '{"n":1}')
+            done = subprocess.run([harness.bin_path(words[0])] + words[1:], stdout=subprocess.PIPE, env=self.env, timeout=60)
+            self.assertEqual((done.returncode, b'"n":1' in done.stdout), (0, True))
 
     def test_overwritten__is_not_found(self):
         self.ok("pool", "create", "tiny", "--size", "8K")

@@ -214,7 +214,7 @@ class Pool(harness.Case):
         self.assertEqual(lines[3], ["chat", "OK", "1M", "1", "1", "1h", "ago", "chat.plasmite"])
 
     def test_delete__on_a_terminal(self):
-        self.ok("pool", "create", "a", "b", "c", "d")
+        self.ok("pool", "create", "a", "b", "c", "d", "archive", "\033odd")
         os.mkdir(self.file("dir"))
         tail = "\nPool directory: ~/pools/\n`plasmite pool list --dir %s` shows what is there.\n" % self.pools
         for names, rc, shown in (
@@ -222,7 +222,10 @@ class Pool(harness.Case):
                 (["a"], 3, "Not deleted:\n  ✗ a — pool not found\n" + tail),
                 (["dir"], 8, "Not deleted:\n  ✗ dir — failed to delete pool: Is a directory (os error 21)\n" + tail),
                 (["b", "c"], 0, "Deleted 2 pools:\n\n  ✓ b\n  ✓ c\n\nPool directory: ~/pools/\n"),
-                (["b", "d"], 3, "Deleted 1 of 2 pools:\n\n  ✗ b — pool not found\n  ✓ d\n" + tail)):
+                (["b", "d"], 3, "Deleted 1 of 2 pools:\n\n  ✗ b — pool not found\n  ✓ d\n" + tail),
+                (["\033od"], 3, "Not deleted:\n  ✗ \\x1bod — pool not found. Did you mean `$'\\033odd'`?\n" + tail),
+                (["archve", "b"], 3, "Deleted 0 of 2 pools:\n\n  ✗ archve — pool not found. Did you mean `archive`?\n"
+                                     "  ✗ b — pool not found\n" + tail)):
             self.assertEqual(self.terminal("pool", "delete", *names, cwd="/"), (rc, shown))
 
     # Names and directories.
