@@ -20,6 +20,7 @@ struct check {
     uint64_t last; /* seq of the last good message, 0: none yet */
 };
 
+/* NULL when there is no room for it: then it is only counted. */
 static struct verify_issue *add_issue(struct verify_report *report, const char *code,
                                       const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -28,11 +29,12 @@ static struct verify_issue *add_issue(struct verify_report *report, const char *
                                       const char *format, ...)
 {
     size_t i = report->n_issues++;
-    struct verify_issue *issue = &report->issues[i < VERIFY_ISSUES_MAX ? i : VERIFY_ISSUES_MAX - 1];
+    struct verify_issue *issue;
     va_list args;
 
     if (i >= VERIFY_ISSUES_MAX)
-        return issue; /* only counted */
+        return NULL;
+    issue = &report->issues[i];
     *issue = (struct verify_issue){
         .code = code, .seq = report->last_good, .has_seq = report->last_good != 0};
     va_start(args, format);
@@ -41,12 +43,20 @@ static struct verify_issue *add_issue(struct verify_report *report, const char *
     return issue;
 }
 
-static void add_at(struct check *c, uint64_t pos, const char *message)
+/* `offset`: in the file. */
+static void add_at(struct check *c, uint64_t offset, const char *message)
 {
     struct verify_issue *issue = add_issue(c->report, "corrupt", "%s", message);
 
+    if (issue == NULL)
+        return;
     issue->has_offset = true;
-    issue->offset = c->fixed.ring_off + ring_off(&c->ring, pos);
+    issue->offset = offset;
+}
+
+static uint64_t place_of(const struct check *c, uint64_t pos)
+{
+    return c->fixed.ring_off + ring_off(&c->ring, pos);
 }
 
 enum walk_step { WALK_GOOD, WALK_LAPPED, WALK_STOP };
@@ -62,12 +72,12 @@ static enum walk_step check_frame(struct check *c, uint64_t *pos, uint64_t head,
             return WALK_STOP;
         result = frame_read_body(&c->ring, *pos, frame, scratch->p);
         if (result == FRAME_BAD)
-            add_at(c, *pos, "the content of a message does not match its checksum");
+            add_at(c, place_of(c, *pos), "the content of a message does not match its checksum");
     } else if (result == FRAME_BAD) {
-        add_at(c, *pos, "frame header invalid");
+        add_at(c, place_of(c, *pos), "frame header invalid");
     }
     if (result == FRAME_OK && expected != 0 && frame->seq != expected) {
-        add_at(c, *pos, "seq mismatch");
+        add_at(c, place_of(c, *pos), "seq mismatch");
         return WALK_STOP;
     }
     return result == FRAME_OK ? WALK_GOOD : result == FRAME_LAPPED ? WALK_LAPPED : WALK_STOP;
@@ -196,13 +206,9 @@ static void check_index(struct check *c)
             continue;
         bool leads = pos % LAYOUT_FRAME_ALIGN == 0 &&
                      frame_read(&c->ring, &at, commit.head, &frame) == FRAME_OK && at == pos;
-        if (!leads && ring_tail(&c->ring) <= pos) {
-            struct verify_issue *issue = add_issue(
-                c->report, "corrupt",
-                "an index entry does not lead to a message (searches are slower, nothing is lost)");
-            issue->has_offset = true;
-            issue->offset = LAYOUT_HEADER_BYTES + i * LAYOUT_INDEX_ENTRY_BYTES;
-        }
+        if (!leads && ring_tail(&c->ring) <= pos)
+            add_at(c, LAYOUT_HEADER_BYTES + i * LAYOUT_INDEX_ENTRY_BYTES,
+                   "an index entry does not lead to a message (searches are slower, nothing is lost)");
     }
 }
 

@@ -1,9 +1,10 @@
 /*
- * verify_pool() beside writers: what they overwrite meanwhile is not an issue.
+ * verify_pool(): what writers overwrite meanwhile is not an issue, and of many issues the first are told.
  */
 #include "pools.h"
 
 #include "base/cleanup.h"
+#include "handle.h"
 #include "pool/verify.h"
 
 #include <errno.h>
@@ -87,10 +88,39 @@ static void a_sound_pool__is_sound_while_it_is_written_to(void **state)
     assert_true(report.messages > 0);
 }
 
+/* Of more issues than there is room for, the first ones are told, each with its own place. */
+static void many_issues__are_told_as_they_are(void **state)
+{
+    const char *path = scratch_path("many.plasmite");
+    struct verify_report report;
+
+    (void)state;
+    pool_must_create(path, 1 << 20, POOL_INDEX_AUTO);
+    struct pool *pool = pool_must_open(path, POOL_READ_WRITE);
+    for (uint64_t i = 0; i < 4000; i++)
+        append_proof(pool, 1, i, 150);
+    uint64_t entries[VERIFY_ISSUES_MAX + 5];
+    size_t n = 0;
+    for (uint64_t i = 0; i < pool->ring.parts && n < VERIFY_ISSUES_MAX + 5; i++) {
+        uint64_t at = atomic_load(&pool->ring.index[i]);
+        if (at <= ring_tail(&pool->ring))
+            continue;
+        atomic_store(&pool->ring.index[i], at + LAYOUT_FRAME_ALIGN);
+        entries[n++] = LAYOUT_HEADER_BYTES + i * LAYOUT_INDEX_ENTRY_BYTES;
+    }
+    assert_int_equal(n, VERIFY_ISSUES_MAX + 5);
+    assert_int_equal(verify_pool(path, &report, NULL), 0);
+    assert_int_equal(report.n_issues, n);
+    for (size_t i = 0; i < VERIFY_ISSUES_MAX; i++)
+        assert_int_equal(report.issues[i].offset, entries[i]);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_pool__is_sound_while_it_is_written_to),
+        cmocka_unit_test(many_issues__are_told_as_they_are),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
