@@ -125,3 +125,11 @@ uint64_t frame_write(struct ring *ring, uint64_t pos, const struct frame *frame,
     ring_copy_in(ring, off + FRAME_HEADER_BYTES, tags, frame->tags_len, data, frame->data_len);
     return place + bytes;
 }
+
+void frame_wipe(struct ring *ring, uint64_t pos)
+{
+    uint64_t off = ring_off(ring, pos);
+
+    for (uint64_t i = 0; i < FRAME_HEADER_BYTES / 8; i++)
+        atomic_store_explicit(ring->words + off / 8 + i, 0, memory_order_relaxed);
+}

@@ -58,4 +58,7 @@ uint64_t frame_place(const struct ring *ring, uint64_t pos, uint64_t bytes);
 uint64_t frame_write(struct ring *ring, uint64_t pos, const struct frame *frame, const char *tags,
                      const char *data);
 
+/* There is no frame at `pos` any more.  Under the lock. */
+void frame_wipe(struct ring *ring, uint64_t pos);
+
 #endif

@@ -138,7 +138,10 @@ static void append_to_commit(struct commit *commit, uint64_t end, const struct f
         frame->rendered_before + message_length(frame->seq, frame->tags_len, frame->data_len);
 }
 
-/* Step 2: frames whose commit was lost.  True when there were some. */
+/*
+ * Step 2: frames whose commit was lost.  True when there were some.  Numbers and places fit those, too, that a
+ * killed writer left behind the place where others went on; they are older.
+ */
 static bool extend(struct recovery *r, struct commit *commit)
 {
     uint64_t tail = ring_tail(r->ring), newest = commit->newest;
@@ -146,7 +149,7 @@ static bool extend(struct recovery *r, struct commit *commit)
     struct frame frame;
 
     while (read_whole(r, &r->everywhere, &pos, tail + r->ring->bytes, &frame) == FRAME_OK &&
-           frame.seq == commit->newest + 1) {
+           frame.seq == commit->newest + 1 && frame.time_ns >= commit->newest_time) {
         index_note(r->ring, pos);
         pos = frame_end(pos, &frame);
         append_to_commit(commit, pos, &frame);
@@ -154,11 +157,36 @@ static bool extend(struct recovery *r, struct commit *commit)
     return commit->newest > newest;
 }
 
+/*
+ * What stands behind `pos` and is given up must not be found again, once new messages of the same size
+ * and with the same numbers stand before it: whole frames up to `head`, and those of step 2 behind it.
+ */
+static void forget_behind(struct recovery *r, uint64_t pos, uint64_t head)
+{
+    const uint64_t end = ring_tail(r->ring) + r->ring->bytes;
+    struct frame frame;
+
+    index_forget_beyond(r->ring, pos);
+    while (pos < end) {
+        uint64_t at = pos;
+
+        if (frame_read(&r->everywhere, &at, end, &frame) == FRAME_OK) {
+            frame_wipe(r->ring, at);
+            pos = frame_end(at, &frame);
+        } else if (pos < head) {
+            pos += LAYOUT_FRAME_ALIGN;
+        } else {
+            return;
+        }
+    }
+}
+
 /* Step 3. */
-static void cut(struct commit *commit, const struct walk *walk)
+static void cut(struct recovery *r, struct commit *commit, const struct walk *walk)
 {
     uint64_t floor = commit->time_floor;
 
+    forget_behind(r, walk->pos, commit->head);
     append_to_commit(commit, walk->pos, &walk->last);
     commit->time_floor = floor <= walk->last.seq ? floor : 0;
 }
@@ -179,7 +207,7 @@ static bool mend(struct recovery *r, struct commit *commit)
         if (walk.pos < commit->head && (walk.pos < flushed || r->same_boot))
             return good > tail;
         if (walk.pos < commit->head) {
-            cut(commit, &walk);
+            cut(r, commit, &walk);
             return true;
         }
     }

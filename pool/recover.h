@@ -10,11 +10,11 @@
  *   1. Take the newest commit whose checksum is right, and walk from tail to head, checking every
  *      frame whole.
  *      Damaged frames at the tail are given up.
- *   2. All good: go on behind head for as long as good frames with the next numbers follow; they
- *      were written and only
- *      their commit was lost.
+ *   2. All good: go on behind head for as long as good frames with the next numbers follow, none
+ *      older than the one before it; they were written and only their commit was lost.
  *   3. Damage behind the last flush, after a boot: what was appended from there on had not reached
- *      the disk.  The head goes back to it.
+ *      the disk.  The head goes back to it, and the headers of whole frames behind it are wiped: with
+ *      their numbers they would fit behind new messages of the same sizes.
  *   4. Damage before the last flush, or in the boot in which the pool was last found sound, is no
  *      matter of unwritten pages: it stays, so that nothing else is lost.  Readers get Corrupt
  *      there, writers step over it.

@@ -189,6 +189,88 @@ static void frames_of_a_dead_writer__are_not_recovered(void **state)
     }
 }
 
+/* One that died before another wrote a message, as long as its own first one, in its place. */
+static void frames_of_a_dead_writer__are_not_recovered_behind_another(void **state)
+{
+    const char *path = scratch_path("behind.plasmite");
+
+    (void)state;
+    struct pool *pool = pool_must_make("behind.plasmite", 65536, POOL_INDEX_AUTO);
+    append_up_to(pool, 10, SIZE);
+    die_writing(pool, 5);
+    append_up_to(pool, 11, SIZE);
+    pool_close(pool);
+    another_boot(path);
+    auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+    assert_int_equal(bounds_of(again).newest, 11);
+    all_are_there(again, 1, 11);
+}
+
+/* ---- what a power cut took ---- */
+
+/* n messages, of which the first was damaged before any of them was flushed; the pool is opened again. */
+static struct pool *lose(struct pool *pool, uint64_t n)
+{
+    const char *path = scratch_path("lost.plasmite");
+    uint64_t newest = bounds_of(pool).newest;
+
+    flush(pool);
+    off_t end = place_of(pool, bounds_of(pool).head);
+    for (uint64_t i = 0; i < n; i++)
+        append_proof(pool, DEAD, i, SIZE);
+    pool_close(pool);
+    flip(path, end + 50, 0);
+    another_boot(path);
+    pool = pool_must_open(path, POOL_READ_WRITE);
+    assert_int_equal(bounds_of(pool).newest, newest);
+    return pool;
+}
+
+static uint64_t in_the_past(void)
+{
+    return 1000000000;
+}
+
+/* Also when the clock went back meanwhile, so that their times would fit. */
+static void what_a_power_cut_took__does_not_come_back_with_the_next(void **state)
+{
+    const char *path = scratch_path("lost.plasmite");
+
+    (void)state;
+    for (int back = 0; back < 2; back++) {
+        struct pool *pool = pool_must_make("lost.plasmite", 65536, POOL_INDEX_AUTO);
+        append_up_to(pool, 100, SIZE);
+        pool = lose(pool, 80);
+        if (back)
+            pool->now_ns = in_the_past;
+        append_up_to(pool, 101, SIZE);
+        pool_close(pool);
+        another_boot(path);
+        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+        assert_int_equal(bounds_of(again).newest, 101);
+        all_are_there(again, 1, 101);
+    }
+}
+
+/* Nothing leads to them where only a filler was written over them. */
+static void what_a_power_cut_took__is_not_found(void **state)
+{
+    (void)state;
+    for (uint64_t left = 3000; left < 28000; left += 2500) {
+        struct pool *made = pool_must_make("lost.plasmite", 65536, POOL_INDEX_AUTO);
+        struct ring *ring = &made->ring;
+        uint64_t seq = 1;
+
+        while (ring->bytes - ring_off(ring, ring_head(ring)) > left)
+            append_proof(made, LIVE, seq++, SIZE);
+        auto_pool struct pool *pool = lose(made, (left - 300) / frame_bytes(0, SIZE));
+        append_proof(pool, LIVE, seq, left);
+        append_up_to(pool, seq + 60, SIZE);
+        all_are_there(pool, bounds_of(pool).oldest, bounds_of(pool).newest);
+        must_be_sound(pool_path(pool));
+    }
+}
+
 /* ---- what was flushed ---- */
 
 /* 100 flushed messages; 80 more, of which one page never reached the disk. */
@@ -475,6 +557,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_of_a_dead_writer__never_appear),
         cmocka_unit_test(frames_of_a_dead_writer__are_not_recovered),
+        cmocka_unit_test(frames_of_a_dead_writer__are_not_recovered_behind_another),
+        cmocka_unit_test(what_a_power_cut_took__does_not_come_back_with_the_next),
+        cmocka_unit_test(what_a_power_cut_took__is_not_found),
         cmocka_unit_test(an_unwritten_page__costs_nothing_that_was_flushed),
         cmocka_unit_test(a_flipped_bit__costs_one_message),
         cmocka_unit_test(a_flipped_bit__in_the_last_but_one_of_many),
