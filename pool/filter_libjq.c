@@ -18,7 +18,6 @@
 
 struct libjq_filter {
     struct jq_child child;
-    bool has_answered; /* the process that runs now, about a message */
     struct buf expression;
     unsigned failures_left;
     unsigned n_answers; /* since that number was changed */
@@ -291,27 +290,24 @@ static int ask(struct libjq_filter *filter, bool fresh, struct bytes text, struc
 }
 
 /*
- * 1: answered.  0: jq failed on it.  A process that has answered before can have ended for another
- * reason: libjq had lost too much memory, or somebody ended it.  So a new one has the last word.
+ * 1: answered.  0: jq failed on it.  A process that was there before can have ended for another
+ * reason: libjq had lost too much memory, or somebody ended it.  So a fresh one has the last word.
  */
 static int ask_about(struct libjq_filter *filter, struct bytes text, struct jq_answer *ret,
                      struct error *err)
 {
-    bool fresh, again;
+    bool fresh;
 
     do {
         if (jq_child_take(&filter->child, &fresh, err) < 0)
             return -1;
-        again = filter->has_answered && !fresh;
-        filter->has_answered = again;
         *ret = (struct jq_answer){JQ_OUTCOMES, ""};
         if (ask(filter, fresh, text, ret) == 0 && ret->outcome <= JQ_ODD) {
             jq_child_give(&filter->child);
-            filter->has_answered = true;
             return 1;
         }
         jq_child_stop(&filter->child);
-    } while (again && ret->outcome != JQ_TOO_LONG);
+    } while (!fresh && ret->outcome != JQ_TOO_LONG);
     return 0;
 }
 

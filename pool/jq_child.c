@@ -7,10 +7,10 @@
  * one in between: made by clone() without exit signal, it shares our memory for the moment that it
  * lives, starts the program with posix_spawn(), and ends.  The program is an orphan then, which the system's
  * init waits for.  Where we are init ourselves (of a container), or whatever gets the orphans, we
- * wait.
+ * end it and wait.
  *
- * Nobody has to kill it, or to watch its time: it does so itself (jq_jail.c), and ends when our end of
- * the socket is gone.
+ * Elsewhere nobody has to kill it, and nowhere to watch its time: it does so itself (jq_jail.c), and ends
+ * when our end of the socket is gone.
  *
  * fork(): the lock is held meanwhile, so that the list is whole; the new process lets go of the sockets.
  */
@@ -28,6 +28,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -59,6 +60,16 @@ static void list_remove(struct jq_child *child)
     running.n--;
 }
 
+/* It may be stopped, and all filters would wait for it with us. */
+static void bury(struct jq_child *child)
+{
+    (void)pidfd_send_signal(child->adopted, SIGKILL, NULL, 0);
+    while (waitid(P_PIDFD, (id_t)child->adopted, NULL, WEXITED | __WALL) < 0 && errno == EINTR)
+        continue;
+    close(child->adopted);
+    child->adopted = -1;
+}
+
 static void stop(struct jq_child *child)
 {
     if (child->fd < 0)
@@ -67,9 +78,8 @@ static void stop(struct jq_child *child)
     (void)shutdown(child->fd, SHUT_RDWR); /* somebody may have a copy, through fork */
     close(child->fd);
     child->fd = -1;
-    while (child->adopted > 0 && waitpid(child->adopted, NULL, __WALL) < 0 && errno == EINTR)
-        continue;
-    child->adopted = 0;
+    if (child->adopted >= 0)
+        bury(child);
 }
 
 static void make_room(void)
@@ -102,6 +112,8 @@ static void in_new_process(void)
 
         list_remove(child);
         close(child->fd);
+        if (child->adopted >= 0)
+            close(child->adopted);
         *child = JQ_CHILD_INIT;
     }
     pthread_mutex_unlock(&running.lock);
@@ -202,12 +214,17 @@ static int start_with(const char *path, int fd, pid_t *ret)
     return result;
 }
 
-/* Do we get the orphans?  It may have ended already, but nobody else can have waited for it then. */
-static bool is_ours(pid_t pid)
+/*
+ * Do we get the orphans?  Then a descriptor of it, else -1.  It may have ended already, and a thread that waits for
+ * everybody may have taken it then.
+ */
+static int adopt(pid_t pid)
 {
     siginfo_t info;
 
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0
+               ? pidfd_open(pid, 0)
+               : -1;
 }
 
 static int start(struct jq_child *child, const char *path, struct error *err)
@@ -225,7 +242,7 @@ static int start(struct jq_child *child, const char *path, struct error *err)
         return fail_path(err, path);
     }
     child->fd = ends[0];
-    child->adopted = is_ours(pid) ? pid : 0;
+    child->adopted = adopt(pid);
     child->busy = true;
     list_add(child);
     return 0;

@@ -23,18 +23,16 @@
 #include "jq_protocol.h"
 #include "pool/error.h"
 
-#include <sys/types.h>
-
 #define JQ_CHILDREN_MAX 64
 
 struct jq_child {
-    int fd;        /* -1: it does not run */
-    pid_t adopted; /* to be waited for, where we are who gets the orphans; 0: somebody else does */
-    bool busy;     /* taken, and not given back */
+    int fd;      /* -1: it does not run */
+    int adopted; /* a pidfd to wait for, where we are who gets the orphans; -1: somebody else does */
+    bool busy;   /* taken, and not given back */
     struct jq_child *newer, *older;
 };
 
-#define JQ_CHILD_INIT ((struct jq_child){.fd = -1})
+#define JQ_CHILD_INIT ((struct jq_child){.fd = -1, .adopted = -1})
 
 /* Internal: it is not there or does not start; Io: no descriptors or processes.  It is not taken then. */
 int jq_child_take(struct jq_child *child, bool *ret_fresh, struct error *err);

@@ -217,6 +217,31 @@ static void what_was_killed__is_replaced(void **state)
     says(filter, "{\"n\":4}", FILTER_NO);
 }
 
+/* Where we are who gets the orphans, and so wait for it. */
+static void what_was_stopped__does_not_hold_up_its_end(void **state)
+{
+    (void)state;
+    alarm(PATIENCE_S);
+    for (int i = 0; i < 2; i++) {
+        auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+        says(filter, "{\"n\":5}", FILTER_YES);
+        assert_int_equal(kill(only_child(), SIGSTOP), 0);
+    }
+    alarm(0);
+    has_no_children();
+}
+
+/* Waiting for its first message it is as likely to be ended as later, first of all when memory is short. */
+static void what_was_killed_before_its_first_message__is_replaced(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+    (void)state;
+    assert_int_equal(kill(only_child(), SIGKILL), 0);
+    says(filter, "{\"n\":5}", FILTER_YES);
+}
+
 static void there_are_not_many_at_once(void **state)
 {
     struct filter *filters[JQ_CHILDREN_MAX + 4];
@@ -412,6 +437,8 @@ int main(void)
         cmocka_unit_test(who_gets_the_orphans__has_no_zombies),
         cmocka_unit_test(it_ends_with_its_program),
         cmocka_unit_test(what_was_killed__is_replaced),
+        cmocka_unit_test(what_was_killed_before_its_first_message__is_replaced),
+        cmocka_unit_test(what_was_stopped__does_not_hold_up_its_end),
         cmocka_unit_test(there_are_not_many_at_once),
         cmocka_unit_test(bombs__are_errors),
         cmocka_unit_test(a_filter_that_only_fails__is_given_up),
