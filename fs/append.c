@@ -548,8 +548,6 @@ int append_open(struct opening *o)
     struct error err = ERROR_INIT;
     struct writer *w;
 
-    if ((o->flags & O_ACCMODE) != O_RDONLY && !node->pool->writable)
-        return o->m->read_only ? EROFS : EACCES;
     w = calloc(1, sizeof *w);
     if (w == NULL)
         return ENOMEM;

@@ -206,8 +206,6 @@ static const struct handle_ops control_ops = {
 
 int control_open(struct opening *o)
 {
-    if (!o->node->pool->writable)
-        return o->m->read_only ? EROFS : EACCES;
     o->handle = calloc(1, sizeof *o->handle);
     if (o->handle == NULL)
         return ENOMEM;

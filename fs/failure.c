@@ -111,10 +111,32 @@ void failure_note(struct mount *m, const struct failure *failure)
     notes_add(m, pool == NULL ? NULL : pool->notes, buf_bytes(&line), now, failure->rejected);
 }
 
+int failure_forbid(struct mount *m, const struct node *node, int status, const char *message,
+                   const char *hint)
+{
+    struct error err = ERROR_INIT;
+
+    (void)fail(&err, PLSM_ERROR_PERMISSION, "%s", message);
+    if (hint != NULL)
+        (void)fail_hint(&err, "%s", hint);
+    failure_note(m, &(struct failure){.node = node, .status = status, .err = &err});
+    return status;
+}
+
+/* Behind `all` or `follow` there are names that nobody typed. */
+static const struct node *expression_above(const struct node *node)
+{
+    const struct node *at = node;
+
+    while (at != NULL && !path_is_expression(&at->place))
+        at = at->parent;
+    return at != NULL ? at : node;
+}
+
 void failure_note_lens(struct mount *m, const struct node *node, const struct lens *lens)
 {
     struct error err = ERROR_INIT;
 
     while (lens_is_slow(lens) && lens_problem(lens, &err))
-        failure_note(m, &(struct failure){.node = node, .status = EINVAL, .err = &err});
+        failure_note(m, &(struct failure){.node = expression_above(node), .status = EINVAL, .err = &err});
 }

@@ -48,10 +48,35 @@ static void reply_error(struct lookup *l, int status)
     fuse_reply_err(l->req, status);
 }
 
+/* The rest of an expression that was cut at a slash, where its first part is one, too.  Names that programs try hardly look so. */
+static bool is_cut_expression(const struct lookup *l)
+{
+    return path_is_expression(&l->dir->place) &&
+           (strpbrk(l->name, " =<>|()[]\"") != NULL ||
+            l->name[strspn(l->name, "0123456789.")] == '\0');
+}
+
+static void note_cut_expression(struct lookup *l)
+{
+    struct error err = ERROR_INIT;
+
+    (void)fail(&err, PLSM_ERROR_NOT_FOUND, "no such file");
+    (void)fail_hint(&err, "If this is the rest of the expression: in a path, a slash is written "
+                          "%%2F, as in .data.n %%2F 2 == 1.");
+    failure_note(l->m, &(struct failure){.node = l->dir,
+                                         .name = l->name,
+                                         .status = ENOENT,
+                                         .err = &err,
+                                         .text = bytes_of(l->name),
+                                         .at = FAILURE_NOWHERE});
+}
+
 static void reply_missing(struct lookup *l)
 {
     struct fuse_entry_param none = {.entry_timeout = NEGATIVE_S};
 
+    if (is_cut_expression(l))
+        note_cut_expression(l);
     path_done(&l->place);
     if (path_negative_cached(&l->dir->place, l->name))
         fuse_reply_entry(l->req, &none);
@@ -69,7 +94,7 @@ static void refuse(struct lookup *l, int status, const struct error *err)
                               .text = l->wrong.n > 0 ? l->wrong : bytes_of(l->name),
                               .at = err->has_offset ? err->offset : FAILURE_NOWHERE};
 
-    if (status == EINVAL || status == EIO || status == EUCLEAN)
+    if (status == EINVAL || status == EIO || status == EUCLEAN || status == EACCES)
         failure_note(l->m, &failure);
     reply_error(l, status);
 }
@@ -125,14 +150,19 @@ static enum view_result enter_bytes(struct lookup *l, enum view_patience patienc
 
 /* --- directories of expressions: where/EXPR --- */
 
-/* An expression that ends in a string may have been cut at a slash of it. */
+/* One that ends within a string or brackets may have been cut at a slash. */
 static void hint_slash(struct error *err, const char *expression)
 {
-    size_t quotes = 0, n = strlen(err->hint);
+    bool in_string = false;
+    size_t n = strlen(err->hint);
+    long depth = 0;
 
-    for (const char *p = expression; *p != '\0'; p++)
-        quotes += *p == '"';
-    if (quotes % 2 == 1)
+    for (const char *p = expression; *p != '\0'; p++) {
+        in_string ^= *p == '"';
+        if (!in_string)
+            depth += (strchr("([{", *p) != NULL) - (strchr(")]}", *p) != NULL);
+    }
+    if (in_string || depth > 0)
         snprintf(err->hint + n, sizeof err->hint - n, " In a path, a slash is written %%2F.");
 }
 
@@ -343,7 +373,7 @@ static void forbid(struct lookup *l)
 {
     struct error err = ERROR_INIT;
 
-    (void)fail(&err, PLSM_ERROR_USAGE, "this expression is only for the user who runs the mount");
+    (void)fail(&err, PLSM_ERROR_USAGE, FORBIDDEN_EXPRESSION);
     refuse(l, EINVAL, &err);
 }
 

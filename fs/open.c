@@ -46,8 +46,34 @@ static int open_shown(struct opening *o)
     if (is_gap(o->node))
         return tell_gap(o);
     if (!trust_look(o->req, o->node->place.lens)) /* the kernel knew the name, from somebody else */
-        return EINVAL;
+        return failure_forbid(o->m, o->node, EINVAL, FORBIDDEN_EXPRESSION, NULL);
     return o->node->snapshot != NULL ? file_open(o) : messages_open(o);
+}
+
+/* Something to write to, by the mode bits; the daemon may not all the same when it is another user's. */
+static int check_writable(struct opening *o)
+{
+    if (o->node->pool->writable)
+        return 0;
+    if (o->m->read_only)
+        return EROFS;
+    return failure_forbid(o->m, o->node, EACCES,
+                          "the user who runs the mount may not write to the pool file",
+                          "chmod and chown of the pool's directory change the file.");
+}
+
+static int open_writer(struct opening *o)
+{
+    int status = (o->flags & O_ACCMODE) == O_RDONLY ? 0 : check_writable(o);
+
+    return status != 0 ? status : append_open(o);
+}
+
+static int open_control(struct opening *o)
+{
+    int status = check_writable(o);
+
+    return status != 0 ? status : control_open(o);
 }
 
 /* Appending is all that can be done to a log; the thread that kicks only seems to write. */
@@ -56,8 +82,9 @@ static int open_log(struct opening *o)
     if ((o->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY || kick_asks(o->m->kick, o->req))
         return log_open(o);
     if ((o->flags & (O_ACCMODE | O_APPEND | O_TRUNC)) != (O_WRONLY | O_APPEND))
-        return EPERM;
-    return append_open(o);
+        return failure_forbid(o->m, o->node, EPERM, "a log only grows at its end",
+                              "Append with >>, or write to append.");
+    return open_writer(o);
 }
 
 /* Who opens it for reading alone, and who for anything else; NULL: it cannot be done. */
@@ -65,11 +92,11 @@ static const struct {
     int (*read)(struct opening *o);
     int (*write)(struct opening *o);
 } openers[] = {
-    [PLACE_APPEND] = {append_open, append_open },
-    [PLACE_LINES] = {append_open, append_open },
+    [PLACE_APPEND] = {open_writer, open_writer },
+    [PLACE_LINES] = {open_writer, open_writer },
     [PLACE_LOG] = {open_log,    open_log    },
-    [PLACE_SIZE] = {open_shown,  control_open},
-    [PLACE_CTL] = {open_shown,  control_open},
+    [PLACE_SIZE] = {open_shown,  open_control},
+    [PLACE_CTL] = {open_shown,  open_control},
     [PLACE_EVENTS] = {events_open, NULL        },
     [PLACE_VERSION] = {open_shown,  NULL        },
     [PLACE_STATS] = {open_shown,  NULL        },
@@ -107,7 +134,10 @@ static int open_kind(struct opening *o)
         return status;
     if (kind < sizeof openers / sizeof openers[0])
         open = reads ? openers[kind].read : openers[kind].write;
-    return open == NULL ? EACCES : open(o);
+    if (open == NULL)
+        return failure_forbid(o->m, o->node, EACCES, "this file is only for reading",
+                              "Messages are written to append, lines of text to lines.");
+    return open(o);
 }
 
 /* --- the answer --- */

@@ -101,6 +101,8 @@ bool path_is_dir(const struct place *place);
 /* Selects messages: finite, or below live/ a stream. */
 bool path_is_view(const struct place *place);
 bool path_is_stream(const struct place *place);
+/* A directory where/EXPR? */
+bool path_is_expression(const struct place *place);
 /* Is there to be written to? */
 bool path_is_written(const struct place *place);
 

@@ -7,6 +7,8 @@
 
 #include <unistd.h>
 
+#define FORBIDDEN_EXPRESSION "this expression is only for the user who runs the mount"
+
 static inline bool trust_user(fuse_req_t req)
 {
     uid_t uid = fuse_req_ctx(req)->uid;

@@ -97,6 +97,21 @@ class Errors(mount.Case):
         os.write(fd, b"{}\n")
         self.assertEqual(len(self.errors()), 1)
 
+    def test_what_may_not_be_opened(self):
+        for name, flags, number, code, message in (
+            ("ci/tail", os.O_WRONLY, errno.EACCES, "EACCES", "this file is only for reading"),
+            ("ci/live/next", os.O_RDWR, errno.EACCES, "EACCES", "this file is only for reading"),
+            ("ci/log", os.O_WRONLY, errno.EPERM, "EPERM", "a log only grows at its end"),
+            ("ci/log", os.O_WRONLY | os.O_APPEND | os.O_TRUNC, errno.EPERM, "EPERM", "a log only grows at its end"),
+        ):
+            if number == errno.EACCES and os.geteuid() != 0:
+                continue  # the kernel refuses by the mode
+            with self.subTest(name=name):
+                self.assert_errno(number, os.open, self.path(name), flags)
+                failure = self.last()
+                self.assertEqual((failure["path"], failure["errno"], failure["message"]), (name, code, message))
+                self.assertIn("append", failure["hint"])
+
     def test_arguments_of_paths(self):
         for name, message, place in (
             ("last/1x", "invalid digit found in string", "1x\n ^"),

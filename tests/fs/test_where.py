@@ -93,6 +93,7 @@ class Where(mount.Case):
             (".level == 'x'", ', at character 11: strings stand between double quotes: "x".'),
             ('.data.level = "x"', ", at character 13: `=` sets a value; `==` compares."),
             ('.data.file == "', " In a path, a slash is written %2F."),
+            ("(.data.n ", " In a path, a slash is written %2F."),
         ):
             with self.subTest(expression=expression):
                 self.assert_errno(errno.EINVAL, os.stat, self.path("ci/where/" + expression))
@@ -127,8 +128,21 @@ class Where(mount.Case):
         self.assertEqual(self.numbers("where/.data.n/all"), [])
         failures = [json.loads(line) for line in self.read("ci/errors").splitlines()]
         self.assertEqual(
-            [(f["path"], f["message"]) for f in failures], [("ci/where/.data.n/from", "filter expression must yield booleans")]
+            [(f["path"], f["message"]) for f in failures], [("ci/where/.data.n", "filter expression must yield booleans")]
         )
+        self.assertIn("`.data.n` gave 1. Compare it", failures[0]["hint"])
+
+    def test_one_that_was_cut_at_a_slash_is_told_how_a_slash_is_written(self):
+        for name in (".data.n / 2 == 1/follow", "1 == .data.n/2/all", ".data.n/2==1/tail"):
+            with self.subTest(name=name):
+                self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/" + name))
+                failure = json.loads(self.read("ci/errors").splitlines()[-1])
+                self.assertEqual((failure["path"], failure["errno"]), ("ci/where/" + os.path.dirname(name), "ENOENT"))
+                self.assertIn("in a path, a slash is written %2F", failure["hint"])
+        before = self.read("ci/errors")
+        for name in (".git", "autorun.inf", "folow", "live/.hidden"):  # what programs try, and mistyped files
+            self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/.data.n > 1/" + name))
+        self.assertEqual(self.read("ci/errors"), before)
 
     def test_the_cheap_ones_are_asked_first(self):
         # Sorted by name the one that never ends would come first.
@@ -207,6 +221,11 @@ class Strangers(mount.Shared):
         self.run_fails("cat 'ci/%s/all'" % hard, 1, "Invalid argument", user=NOBODY)
         self.run_fails("timeout 10 head -n1 'ci/%s/follow'" % hard, 1, "Invalid argument", user=NOBODY)
         self.run_fails("timeout 10 head -n1 'ci/%s/live/next'" % hard, 1, "Invalid argument", user=NOBODY)
+        failures = [json.loads(line) for line in self.read("ci/errors").splitlines()]
+        self.assertEqual({f["message"] for f in failures[1:]}, {"this expression is only for the user who runs the mount"})
+        paths = [f["path"] for f in failures]
+        for name in ("from/1", "live/last/0", "live/next"):
+            self.assertIn("ci/%s/%s" % (hard, name), paths)
 
 
 if __name__ == "__main__":
