@@ -11,7 +11,8 @@ enum problem { PROBLEM_NONE, PROBLEM_THERE, PROBLEM_TOLD };
 struct where {
     atomic_uint refs;
     struct buf expression;
-    atomic_bool compiled, native;
+    atomic_bool compiled, native, sees_envelope;
+    struct filter_credit credit; /* of all that are compiled from it */
     atomic_uint cost;
     pthread_mutex_t lock; /* for what follows */
     struct filter *idle[IDLE_MAX];
@@ -28,6 +29,7 @@ struct where *where_new(struct bytes expression)
         return NULL;
     atomic_init(&where->refs, 1);
     atomic_init(&where->cost, FILTER_COST_LIBJQ);
+    where->credit = (struct filter_credit)FILTER_CREDIT_INIT;
     pthread_mutex_init(&where->lock, NULL);
     if (buf_add_bytes(&where->expression, expression) == 0)
         return where;
@@ -87,11 +89,12 @@ static struct filter *take(struct where *where, struct error *err)
     if (where->n > 0)
         filter = where->idle[--where->n];
     pthread_mutex_unlock(&where->lock);
-    if (filter != NULL ||
+    if (filter == NULL &&
         filter_new_with(where_expression(where), where_is_native(where) ? FILTER_NATIVE_ONLY : 0,
-                        &filter, err) == 0)
-        return filter;
-    return NULL;
+                        &filter, err) < 0)
+        return NULL;
+    filter_share(filter, &where->credit);
+    return filter;
 }
 
 int where_compile(struct where *where, bool trusted, struct error *err)
@@ -105,6 +108,7 @@ int where_compile(struct where *where, bool trusted, struct error *err)
     else if (!trusted || filter_new_with(where_expression(where), 0, &filter, err) < 0)
         return -1;
     atomic_store(&where->cost, filter_cost(filter));
+    atomic_store(&where->sees_envelope, filter_sees_envelope(filter));
     give(where, filter);
     atomic_store(&where->compiled, true);
     return 0;
@@ -118,6 +122,21 @@ static void keep_problem(struct where *where, const struct error *err)
         where->error = *err;
     }
     pthread_mutex_unlock(&where->lock);
+}
+
+bool where_sees_envelope(const struct where *where)
+{
+    return atomic_load(&where->sees_envelope);
+}
+
+bool where_rules_out(struct where *where, const struct message *message)
+{
+    struct filter *filter = take(where, NULL);
+    bool out = filter != NULL && filter_rules_out(filter, message);
+
+    if (filter != NULL)
+        give(where, filter);
+    return out;
 }
 
 bool where_match(struct where *where, const struct message *message)

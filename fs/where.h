@@ -29,6 +29,10 @@ enum filter_cost where_cost(const struct where *where);
 /* May anybody have it evaluated?  False as long as it is not compiled. */
 bool where_is_native(const struct where *where);
 
+/* See filter_rules_out() and filter_sees_envelope(); false as long as it is not compiled. */
+bool where_sees_envelope(const struct where *where);
+bool where_rules_out(struct where *where, const struct message *message);
+
 /* A message that is answered with neither true, false nor null does not match; nor does one that takes too long. */
 bool where_match(struct where *where, const struct message *message);
 

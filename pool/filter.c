@@ -157,6 +157,12 @@ void filter_free(struct filter *filter)
     free(filter);
 }
 
+void filter_share(struct filter *filter, struct filter_credit *credit)
+{
+    if (filter->libjq != NULL)
+        libjq_filter_share(filter->libjq, credit);
+}
+
 const char *filter_doubt(const struct filter *filter)
 {
     return filter->doubt.n > 0 ? filter->doubt.p : NULL; /* it ends with a NUL */

@@ -10,17 +10,15 @@
 #define NAME_SHOWN_MAX 40 /* bytes of a name */
 
 /*
- * A message that jq failed on costs a process.  So many at first, and one more for each so many
- * answers; then it is not asked again.
+ * A message that jq failed on costs a process.  FILTER_FAILURES_MAX at first, and one more for each so
+ * many answers; then it is not asked again.
  */
-#define FAILURES_MAX 4
 #define ANSWERS_PER_FAILURE 1000
 
 struct libjq_filter {
     struct jq_child child;
     struct buf expression;
-    unsigned failures_left;
-    unsigned n_answers; /* since that number was changed */
+    struct filter_credit own, *credit;
     struct buf text;
     struct buf repaired;
     struct time_cache cache;
@@ -196,7 +194,8 @@ int libjq_filter_new(const struct words *words, struct libjq_filter **ret, struc
     if (filter == NULL)
         return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     filter->child = JQ_CHILD_INIT;
-    filter->failures_left = FAILURES_MAX;
+    filter->own = (struct filter_credit)FILTER_CREDIT_INIT;
+    filter->credit = &filter->own;
     if (buf_add_bytes(&filter->expression, words->text) < 0)
         fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     else if (compile(filter, words, err) == 0) {
@@ -205,6 +204,11 @@ int libjq_filter_new(const struct words *words, struct libjq_filter **ret, struc
     }
     libjq_filter_free(filter);
     return -1;
+}
+
+void libjq_filter_share(struct libjq_filter *filter, struct filter_credit *credit)
+{
+    filter->credit = credit;
 }
 
 void libjq_filter_free(struct libjq_filter *filter)
@@ -311,11 +315,32 @@ static int ask_about(struct libjq_filter *filter, struct bytes text, struct jq_a
     return 0;
 }
 
+/* One less, unless another thread was quicker and none is left. */
+static void take_credit(struct filter_credit *credit)
+{
+    unsigned left = atomic_load(&credit->failures);
+
+    while (left > 0 && !atomic_compare_exchange_weak(&credit->failures, &left, left - 1))
+        continue;
+    atomic_store(&credit->answers, 0);
+}
+
+static void give_credit(struct filter_credit *credit)
+{
+    unsigned left = atomic_load(&credit->failures);
+
+    if (atomic_fetch_add(&credit->answers, 1) + 1 < ANSWERS_PER_FAILURE)
+        return;
+    atomic_store(&credit->answers, 0);
+    while (left < FILTER_FAILURES_MAX &&
+           !atomic_compare_exchange_weak(&credit->failures, &left, left + 1))
+        continue;
+}
+
 static enum filter_result fail_on(struct libjq_filter *filter, const struct message *message,
                                   const struct jq_answer *answer, struct error *err)
 {
-    filter->failures_left--;
-    filter->n_answers = 0;
+    take_credit(filter->credit);
     if (answer->outcome == JQ_TOO_LONG || answer->outcome == JQ_TOO_LARGE) {
         fail(err, PLSM_ERROR_USAGE, "the filter takes too much time or memory on a message");
     } else {
@@ -338,10 +363,7 @@ static enum filter_result give_up(const struct message *message, struct error *e
 static enum filter_result result_of(struct libjq_filter *filter, const struct jq_answer *answer,
                                     struct buf *odd)
 {
-    if (++filter->n_answers == ANSWERS_PER_FAILURE) {
-        filter->n_answers = 0;
-        filter->failures_left += filter->failures_left < FAILURES_MAX;
-    }
+    give_credit(filter->credit);
     if (answer->outcome == JQ_ODD)
         (void)buf_add_str(odd, answer->text); /* then it is told without */
     return answer->outcome == JQ_ODD   ? FILTER_ODD
@@ -355,7 +377,7 @@ enum filter_result libjq_filter_match(struct libjq_filter *filter, const struct 
     struct jq_answer answer;
     struct bytes text;
 
-    if (filter->failures_left == 0)
+    if (atomic_load(&filter->credit->failures) == 0)
         return give_up(message, err);
     buf_clear(&filter->text);
     if (message_render(message, &filter->cache, &filter->text) < 0 || repair(filter, &text) < 0) {

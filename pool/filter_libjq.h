@@ -5,6 +5,7 @@
 #define FILTER_LIBJQ_H
 
 #include "filter_scan.h"
+#include "pool/filter.h"
 
 struct libjq_filter;
 
@@ -20,6 +21,8 @@ int words_refuse(const struct words *words, struct error *err);
 /* The words must have passed words_refuse().  Errors as filter_new(). */
 int libjq_filter_new(const struct words *words, struct libjq_filter **ret, struct error *err);
 void libjq_filter_free(struct libjq_filter *filter);
+
+void libjq_filter_share(struct libjq_filter *filter, struct filter_credit *credit);
 
 /* FILTER_ODD adds the value to *odd and leaves the error to the caller. */
 enum filter_result libjq_filter_match(struct libjq_filter *filter, const struct message *message,

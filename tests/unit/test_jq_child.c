@@ -313,6 +313,23 @@ static void a_filter_that_only_fails__is_given_up(void **state)
     has_no_children();
 }
 
+static void filters_that_share__are_given_up_together(void **state)
+{
+    static const char bomb[] = "if .data.go then (" STACK_BOMB ") else . == 1 end";
+    struct filter_credit credit = FILTER_CREDIT_INIT;
+    auto_filter struct filter *one = filter_of(bomb), *other = filter_of(bomb);
+
+    (void)state;
+    filter_share(one, &credit);
+    filter_share(other, &credit);
+    for (int i = 0; i < 4; i++)
+        fails(i % 2 == 0 ? one : other, "{\"go\":true}",
+              "the filter made jq crash on a message");
+    fails(one, "{}", "the filter failed on too many messages");
+    fails(other, "{}", "the filter failed on too many messages");
+    has_no_children();
+}
+
 static void a_filter_that_seldom_fails__is_not(void **state)
 {
     auto_filter struct filter *filter =
@@ -442,6 +459,7 @@ int main(void)
         cmocka_unit_test(there_are_not_many_at_once),
         cmocka_unit_test(bombs__are_errors),
         cmocka_unit_test(a_filter_that_only_fails__is_given_up),
+        cmocka_unit_test(filters_that_share__are_given_up_together),
         cmocka_unit_test(a_filter_that_seldom_fails__is_not),
         cmocka_unit_test(what_it_could_take__is_not_there),
         cmocka_unit_test(local_time__is_that_of_the_program),

@@ -38,6 +38,8 @@
 
 #include "pool/message.h"
 
+#include <stdatomic.h>
+
 struct filter;
 
 /* bytes of an expression; longer is Usage */
@@ -90,6 +92,20 @@ enum filter_result {
 
 enum filter_result filter_match(struct filter *filter, const struct message *message,
                                 struct error *err);
+
+/*
+ * How often a filter of libjq may still fail before it is not evaluated any more.  Each has its own, unless several of one
+ * expression, one for each thread, share one.
+ */
+struct filter_credit {
+    atomic_uint failures;
+    atomic_uint answers; /* since that number was changed */
+};
+#define FILTER_FAILURES_MAX 4
+#define FILTER_CREDIT_INIT {FILTER_FAILURES_MAX, 0}
+
+/* Before the first match.  The credit is borrowed for as long as the filter lives; any number of threads. */
+void filter_share(struct filter *filter, struct filter_credit *credit);
 
 /*
  * True when number, time and tags of the message say that it does not match, whatever its data is,
