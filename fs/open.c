@@ -57,9 +57,8 @@ static int check_writable(struct opening *o)
         return 0;
     if (o->m->read_only)
         return EROFS;
-    return failure_forbid(o->m, o->node, EACCES,
-                          "the user who runs the mount may not write to the pool file",
-                          "chmod and chown of the pool's directory change the file.");
+    return failure_forbid(o->m, o->node, EACCES, "the mount may not write to the pool file",
+                          "It is another user's, or lies on a read-only file system.");
 }
 
 static int open_writer(struct opening *o)
