@@ -208,11 +208,35 @@ bool lens_is_harmless(const struct lens *lens)
     return true;
 }
 
-bool lens_match(const struct lens *lens, const struct message *message)
+bool lens_sees_envelope(const struct lens *lens)
+{
+    for (size_t i = 0; i < lens->n_wheres; i++)
+        if (where_sees_envelope(lens->wheres[i]))
+            return true;
+    return lens->n_tags > 0;
+}
+
+static bool has_tags(const struct lens *lens, struct bytes tags)
 {
     for (size_t i = 0; i < lens->n_tags; i++)
-        if (!tags_have(message->tags, buf_bytes(&lens->tags[i])))
+        if (!tags_have(tags, buf_bytes(&lens->tags[i])))
             return false;
+    return true;
+}
+
+bool lens_rules_out(const struct lens *lens, const struct message *message)
+{
+    bool out = !has_tags(lens, message->tags);
+
+    for (size_t i = 0; i < lens->n_wheres && !out; i++)
+        out = where_sees_envelope(lens->wheres[i]) && where_rules_out(lens->wheres[i], message);
+    return out && tags_are_whole(message->tags);
+}
+
+bool lens_match(const struct lens *lens, const struct message *message)
+{
+    if (!has_tags(lens, message->tags))
+        return false;
     for (unsigned cost = 0; cost < FILTER_COSTS; cost++) /* the cheap ones first */
         for (size_t i = 0; i < lens->n_wheres; i++)
             if (where_cost(lens->wheres[i]) == cost && !where_match(lens->wheres[i], message))

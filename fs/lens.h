@@ -63,6 +63,12 @@ int lens_compile(const struct lens *lens, bool trusted, struct bytes *ret_wrong,
 /* May anybody look through it? */
 bool lens_is_harmless(const struct lens *lens);
 
+/*
+ * Whether number, time and tags can say that a message does not match; and whether they do.  Its data is not looked at.
+ */
+bool lens_sees_envelope(const struct lens *lens);
+bool lens_rules_out(const struct lens *lens, const struct message *message);
+
 bool lens_match(const struct lens *lens, const struct message *message);
 
 /* What an expression answered that is no answer; true once for each. */

@@ -228,19 +228,36 @@ static int add(struct matches *list, uint64_t seq, uint64_t length)
     return 0;
 }
 
+/* What comes next, and whether that it does not match is known without its data. */
+static enum cursor_result peek(struct matches *list, struct frame_view *view, bool *ret_out,
+                               struct error *err)
+{
+    struct message message;
+    enum cursor_result result;
+
+    *ret_out = false;
+    if (!lens_sees_envelope(list->lens))
+        return cursor_peek(list->pool->pool, &list->at, view, err);
+    result =
+        cursor_peek_tags(list->pool->pool, &list->at, &list->store, view, &message, err);
+    *ret_out = result == CURSOR_MESSAGE && lens_rules_out(list->lens, &message);
+    return result;
+}
+
 /* Looks at one message, without its data where that can be. */
 static enum cursor_result look(struct matches *list, bool *ret_match, uint64_t *ret_length,
                                struct error *err)
 {
     struct frame_view view;
     struct message message;
-    enum cursor_result result = cursor_peek(list->pool->pool, &list->at, &view, err);
+    bool out;
+    enum cursor_result result = peek(list, &view, &out, err);
 
     if (result != CURSOR_MESSAGE)
         return result;
     *ret_length = lens_length(list->lens, view.seq, view.tags_len, view.data_len);
     *ret_match = !lens_selects(list->lens);
-    if (*ret_match || (list->lens->n_tags > 0 && view.tags_len == 0)) {
+    if (*ret_match || out) {
         cursor_skip(&list->at, &view);
         return CURSOR_MESSAGE;
     }

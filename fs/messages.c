@@ -29,10 +29,23 @@ static const struct lens *lens_of(const struct messages *s)
     return s->reader.handle.node->place.lens;
 }
 
-/* Is the message worth a closer look?  Tags can be ruled out by their absence alone. */
-static bool passes(const struct messages *s, const struct frame_view *view)
+/* What comes next, and whether it is worth a closer look: that it does not match may be known without its data. */
+static enum cursor_result peek(struct messages *s, struct frame_view *view, bool *ret_passes,
+                               struct error *err)
 {
-    return view->seq >= s->from && (lens_of(s)->n_tags == 0 || view->tags_len > 0);
+    struct pool *pool = s->reader.pool->pool;
+    struct message message;
+    enum cursor_result result;
+
+    if (!lens_sees_envelope(lens_of(s))) {
+        result = cursor_peek(pool, &s->at, view, err);
+        *ret_passes = result == CURSOR_MESSAGE && view->seq >= s->from;
+        return result;
+    }
+    result = cursor_peek_tags(pool, &s->at, &s->store, view, &message, err);
+    *ret_passes = result == CURSOR_MESSAGE && view->seq >= s->from &&
+                  !lens_rules_out(lens_of(s), &message);
+    return result;
 }
 
 static int check_room(struct reader *r, uint64_t length, struct error *err)
@@ -133,7 +146,8 @@ static enum cursor_result step(struct messages *s, size_t max, struct error *err
 {
     struct reader *r = &s->reader;
     struct frame_view view;
-    enum cursor_result result = cursor_peek(r->pool->pool, &s->at, &view, err);
+    bool passes;
+    enum cursor_result result = peek(s, &view, &passes, err);
     uint64_t length;
 
     if (result == CURSOR_GAP)
@@ -143,7 +157,7 @@ static enum cursor_result step(struct messages *s, size_t max, struct error *err
     length = lens_length(lens_of(s), view.seq, view.tags_len, view.data_len);
     if (r->ready.n > 0 && (r->ready.n + length > max || !has_turn(s, view.time_ns)))
         return CURSOR_END;
-    if (passes(s, &view))
+    if (passes)
         return take(s, length, err);
     cursor_skip(&s->at, &view);
     return CURSOR_MESSAGE;

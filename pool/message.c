@@ -91,6 +91,17 @@ bool tags_next(struct bytes tags, size_t *at, struct bytes *ret)
     return true;
 }
 
+bool tags_are_whole(struct bytes tags)
+{
+    struct bytes each;
+    size_t at = 0;
+
+    while (tags_next(tags, &at, &each))
+        if (each.n < 2 || each.p[0] != '"' || each.p[each.n - 1] != '"')
+            return false;
+    return true;
+}
+
 bool tags_have(struct bytes tags, struct bytes tag)
 {
     size_t at = 0;

@@ -63,25 +63,13 @@ static enum filter_result matches(const struct stream *s, const struct message *
                : ask(s->filters, s->n_filters, message, err);
 }
 
-/* What a disk made of them is for cursor_next(), which notices. */
-static bool are_tags(struct bytes tags)
-{
-    struct bytes each;
-    size_t at = 0;
-
-    while (tags_next(tags, &at, &each))
-        if (each.n < 2 || each.p[0] != '"' || each.p[each.n - 1] != '"')
-            return false;
-    return true;
-}
-
 static bool is_ruled_out(const struct stream *s, const struct message *message)
 {
     bool out = !has_tags(s, message->tags);
 
     for (size_t i = 0; i < s->n_filters && !out; i++)
         out = filter_sees_envelope(s->filters[i]) && filter_rules_out(s->filters[i], message);
-    return out && are_tags(message->tags);
+    return out && tags_are_whole(message->tags);
 }
 
 /* As cursor_next(); *ret has no data when it is not wanted. */

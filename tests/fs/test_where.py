@@ -132,6 +132,18 @@ class Where(mount.Case):
         )
         self.assertIn("`.data.n` gave 1. Compare it", failures[0]["hint"])
 
+    def test_what_number_and_tags_rule_out_is_passed_over_without_its_data(self):
+        self.append("ci/tag/odd", {"text": "needle"})
+        with open(self.pool_file("ci"), "r+b") as pool:  # damaged data, which only those notice who read it
+            pool.seek(pool.read().index(b"needle"))
+            pool.write(b"N")
+        for view in ("tag/even/%s", "where/.seq < 11 and .data.n % 2 == 0/%s", 'where/.meta.tags[] == "even"/%s'):
+            for leaf in ("from/1", "replay/0/from/1"):
+                with self.subTest(view=view, leaf=leaf):
+                    name = view.replace("%s", leaf)
+                    self.assertEqual(self.numbers(name), [2, 4, 6, 8, 10])
+        self.assert_errno(errno.EUCLEAN, os.stat, self.path("ci/where/.data.n > 5/all"))
+
     def test_one_that_was_cut_at_a_slash_is_told_how_a_slash_is_written(self):
         for name in (".data.n / 2 == 1/follow", "1 == .data.n/2/all", ".data.n/2==1/tail"):
             with self.subTest(name=name):

@@ -67,6 +67,9 @@ bool tags_have(struct bytes tags, struct bytes tag);
  */
 bool tags_next(struct bytes tags, size_t *at, struct bytes *ret);
 
+/* Do they look like tags?  Of those that cursor_peek_tags() showed; what a disk made of others is for cursor_next(), which notices. */
+bool tags_are_whole(struct bytes tags);
+
 /* Computes the checksum; the pointers are kept. */
 struct payload payload_make(struct bytes tags, uint32_t tags_raw, struct bytes data);
 
