@@ -1,5 +1,6 @@
 #include "pool/cursor.h"
 
+#include "envelope.h"
 #include "frame.h"
 #include "handle.h"
 #include "index.h"
@@ -221,6 +222,12 @@ static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, s
     return CURSOR_END; /* writers are faster than we can look; the caller comes again */
 }
 
+static enum cursor_result no_memory(struct error *err)
+{
+    fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    return CURSOR_FAILED;
+}
+
 static struct frame_view view_of(const struct frame *frame)
 {
     return (struct frame_view){.seq = frame->seq,
@@ -252,10 +259,8 @@ enum cursor_result cursor_peek_tags(struct pool *pool, struct cursor *cursor, st
         if (result != CURSOR_MESSAGE)
             return result;
         buf_clear(store);
-        if (buf_room(store, frame.tags_len + 1) < 0) {
-            fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-            return CURSOR_FAILED;
-        }
+        if (buf_room(store, frame.tags_len + 1) < 0)
+            return no_memory(err);
         if (frame_read_tags(&pool->ring, cursor->pos, &frame, store->p) != FRAME_OK)
             continue; /* find_frame() meets that, too */
         store->n = frame.tags_len;
@@ -276,20 +281,13 @@ void cursor_skip(struct cursor *cursor, const struct frame_view *view)
 }
 
 /*
- * Copies the body of the frame that find_frame() found; the cursor moves on only when the copy is
- * good.
+ * Copies the body of the frame that find_frame() found to `to`; the cursor moves on only when the copy is good.  CURSOR_GAP: it was
+ * overwritten meanwhile.
  */
-static enum cursor_result take(struct pool *pool, struct cursor *cursor, const struct frame *frame,
-                               struct buf *store, struct message *ret, struct error *err)
+static enum cursor_result take_body(struct pool *pool, struct cursor *cursor,
+                                    const struct frame *frame, char *to, struct error *err)
 {
-    size_t n = (size_t)frame->tags_len + frame->data_len;
-
-    buf_clear(store);
-    if (buf_room(store, n) < 0) {
-        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-        return CURSOR_FAILED;
-    }
-    switch (frame_read_body(&pool->ring, cursor->pos, frame, store->p)) {
+    switch (frame_read_body(&pool->ring, cursor->pos, frame, to)) {
     case FRAME_OK:
         break;
     case FRAME_LAPPED:
@@ -300,6 +298,23 @@ static enum cursor_result take(struct pool *pool, struct cursor *cursor, const s
         fail_seq(err, cursor->seq);
         return CURSOR_FAILED;
     }
+    cursor->pos = frame_end(cursor->pos, frame);
+    cursor->seq++;
+    return CURSOR_MESSAGE;
+}
+
+static enum cursor_result take(struct pool *pool, struct cursor *cursor, const struct frame *frame,
+                               struct buf *store, struct message *ret, struct error *err)
+{
+    size_t n = (size_t)frame->tags_len + frame->data_len;
+    enum cursor_result result;
+
+    buf_clear(store);
+    if (buf_room(store, n) < 0)
+        return no_memory(err);
+    result = take_body(pool, cursor, frame, store->p, err);
+    if (result != CURSOR_MESSAGE)
+        return result;
     store->n = n;
     *ret = (struct message){
         .seq = frame->seq,
@@ -308,8 +323,6 @@ static enum cursor_result take(struct pool *pool, struct cursor *cursor, const s
         .tags = {store->p,                   frame->tags_len},
         .data = {store->p + frame->tags_len, frame->data_len}
     };
-    cursor->pos = frame_end(cursor->pos, frame);
-    cursor->seq++;
     return CURSOR_MESSAGE;
 }
 
@@ -359,43 +372,50 @@ bool cursor_step_over(struct pool *pool, struct cursor *cursor, struct buf *stor
     }
 }
 
-/* The next call meets the gap first thing, so that its caller knows the first lost number. */
-static enum cursor_result stop_before_gap(struct cursor *cursor, struct cursor before)
+/* The line of one frame that find_frame() found. */
+static enum cursor_result render(struct pool *pool, struct cursor *cursor,
+                                 const struct frame *frame, struct time_cache *cache,
+                                 struct buf *out, struct error *err)
 {
-    *cursor = before;
-    return CURSOR_MESSAGE;
+    enum cursor_result result;
+    char *at;
+
+    if (buf_room(out, (size_t)ENVELOPE_ROOM + frame->tags_len + frame->data_len) < 0)
+        return no_memory(err);
+    at = envelope_head(out->p + out->n, frame->seq, frame->time_ns, cache);
+    result = take_body(pool, cursor, frame, at + ENVELOPE_GAP, err);
+    if (result == CURSOR_MESSAGE)
+        out->n = (size_t)(envelope_close(at, frame->tags_len, frame->data_len) - out->p);
+    return result;
 }
 
 enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint64_t last_seq,
                                  size_t max, struct time_cache *cache, struct buf *out,
                                  struct error *err)
 {
-    auto_buf struct buf store = BUF_INIT;
-    struct message message;
-    size_t begin = out->n;
+    const size_t begin = out->n;
+    int tries = 0;
 
-    while (cursor->seq <= last_seq) {
+    while (cursor->seq <= last_seq && (out->n == begin || out->n - begin < max)) {
         const struct cursor before = *cursor;
-        struct frame_view next;
-        enum cursor_result result = cursor_peek(pool, cursor, &next, err);
-        if (result == CURSOR_GAP && out->n > begin)
-            return stop_before_gap(cursor, before);
-        if (result != CURSOR_MESSAGE)
-            return result;
-        uint64_t length = message_length(next.seq, next.tags_len, next.data_len);
-        if (out->n > begin && length > max - (out->n - begin))
-            return CURSOR_MESSAGE;
-        result = cursor_next(pool, cursor, &store, &message, err);
-        if (result == CURSOR_GAP && out->n > begin)
-            return stop_before_gap(cursor, before);
-        if (result != CURSOR_MESSAGE)
-            return result;
-        if (message_render(&message, cache, out) < 0) {
-            fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-            return CURSOR_FAILED;
-        }
-        if (out->n - begin >= max)
+        struct frame frame;
+        enum cursor_result result = find_frame(pool, cursor, &frame, err);
+
+        if (result == CURSOR_MESSAGE && out->n > begin &&
+            message_length(frame.seq, frame.tags_len, frame.data_len) > max - (out->n - begin))
             break;
+        if (result == CURSOR_MESSAGE &&
+            (result = render(pool, cursor, &frame, cache, out, err)) == CURSOR_GAP) {
+            if (++tries == LAPPED_TRIES)
+                return CURSOR_END;
+            result = catch_up(pool, cursor, err);
+        }
+        if (result == CURSOR_GAP && out->n > begin) {
+            *cursor = before; /* the next call meets it first thing, so that its caller knows the first lost number */
+            break;
+        }
+        if (result != CURSOR_MESSAGE)
+            return result;
     }
     return CURSOR_MESSAGE;
 }

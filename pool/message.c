@@ -1,8 +1,10 @@
 #include "pool/message.h"
 
 #include "crc32c.h"
+#include "envelope.h"
 #include "pool/json.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- tags ---- */
@@ -174,15 +176,24 @@ static inline char *put(char *out, const char *p, size_t n)
 
 #define PUT(out, text) put(out, text, LEN(text))
 
-/* Up to the tags. */
-static char *put_head(char *out, const struct message *message, struct time_cache *cache)
+static_assert(ENVELOPE_GAP == LEN(TEXT_DATA), "tags and data are this far apart");
+static_assert(ENVELOPE_ROOM == FIXED_LEN + U64_DIGITS_MAX, "room for all but tags and data");
+
+char *envelope_head(char *out, uint64_t seq, uint64_t time_ns, struct time_cache *cache)
 {
     out = PUT(out, TEXT_SEQ);
-    out = put_u64(out, message->seq);
+    out = put_u64(out, seq);
     out = PUT(out, TEXT_TIME);
-    format_time_cached(cache, message->time_ns, out);
-    out = PUT(out + TIME_TEXT_LEN, TEXT_META);
-    return put(out, message->tags.p, message->tags.n);
+    format_time_cached(cache, time_ns, out);
+    return PUT(out + TIME_TEXT_LEN, TEXT_META);
+}
+
+char *envelope_close(char *out, size_t tags_len, size_t data_len)
+{
+    if (tags_len > 0)
+        memmove(out, out + ENVELOPE_GAP, tags_len);
+    out = PUT(out + tags_len, TEXT_DATA);
+    return PUT(out + data_len, TEXT_END);
 }
 
 uint64_t message_length(uint64_t seq, size_t tags_len, size_t data_len)
@@ -194,9 +205,10 @@ int message_render(const struct message *message, struct time_cache *cache, stru
 {
     char *at;
 
-    if (buf_room(out, FIXED_LEN + U64_DIGITS_MAX + message->tags.n + message->data.n) < 0)
+    if (buf_room(out, ENVELOPE_ROOM + message->tags.n + message->data.n) < 0)
         return -1;
-    at = put_head(out->p + out->n, message, cache);
+    at = envelope_head(out->p + out->n, message->seq, message->time_ns, cache);
+    at = put(at, message->tags.p, message->tags.n);
     at = PUT(at, TEXT_DATA);
     at = put(at, message->data.p, message->data.n);
     at = PUT(at, TEXT_END);
@@ -208,9 +220,10 @@ int message_receipt(const struct message *message, struct time_cache *cache, str
 {
     char *at;
 
-    if (buf_room(out, FIXED_LEN + U64_DIGITS_MAX + message->tags.n) < 0)
+    if (buf_room(out, ENVELOPE_ROOM + message->tags.n) < 0)
         return -1;
-    at = put_head(out->p + out->n, message, cache);
+    at = envelope_head(out->p + out->n, message->seq, message->time_ns, cache);
+    at = put(at, message->tags.p, message->tags.n);
     at = PUT(at, TEXT_RECEIPT_END);
     out->n = (size_t)(at - out->p);
     return 0;
