@@ -11,15 +11,15 @@
 static enum view_result answer_read(fuse_req_t req, struct handle *h, size_t size, off_t off,
                                     enum view_patience patience)
 {
-    auto_buf struct buf out = BUF_INIT;
+    struct snapshot *snap = h->node->snapshot;
     struct error err = ERROR_INIT;
-    struct bytes bytes;
-    enum view_result result =
-        snapshot_read(h->node->snapshot, (uint64_t)off, size, patience, &out, &bytes, &err);
+    struct part part;
+    enum view_result result = snapshot_read(snap, (uint64_t)off, size, patience, &part, &err);
 
     switch (result) {
     case VIEW_OK:
-        fuse_reply_buf(req, bytes.p, bytes.n);
+        fuse_reply_buf(req, part.bytes.p, part.bytes.n);
+        snapshot_part_done(snap, &part);
         break;
     case VIEW_FAILED:
         handle_refuse_read(req, h, &err);

@@ -12,7 +12,7 @@
 #ifndef FS_SNAPSHOT_H
 #define FS_SNAPSHOT_H
 
-#include "view.h"
+#include "renderer.h"
 
 struct snapshot;
 
@@ -37,12 +37,19 @@ enum view_result snapshot_open(struct snapshot *snap, enum view_patience patienc
                                struct error *err);
 void snapshot_close(struct snapshot *snap);
 
+/* What was read.  Both are for snapshot_part_done() alone to change. */
+struct part {
+    struct bytes bytes;
+    bool is_made; /* the snapshot is locked for it */
+};
+
 /*
- * Bytes off .. off+n, all of them (fewer only at the end of the file).  They are at *ret, in *out if they had to be made.
- * Io when they were overwritten before they could be copied.
+ * Bytes off .. off+n, all of them (fewer only at the end of the file).  VIEW_OK: they are good until snapshot_part_done(), which
+ * comes soon, on the same thread.  Io when they were overwritten before they could be copied.
  */
 enum view_result snapshot_read(struct snapshot *snap, uint64_t off, size_t n,
-                               enum view_patience patience, struct buf *out, struct bytes *ret,
-                               struct error *err);
+                               enum view_patience patience, struct part *ret, struct error *err);
+/* After the bytes were handed on: makes what a reader who goes on will ask for next. */
+void snapshot_part_done(struct snapshot *snap, const struct part *part);
 
 #endif
