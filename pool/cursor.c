@@ -382,7 +382,8 @@ static enum cursor_result render(struct pool *pool, struct cursor *cursor,
 
     if (buf_room(out, (size_t)ENVELOPE_ROOM + frame->tags_len + frame->data_len) < 0)
         return no_memory(err);
-    at = envelope_head(out->p + out->n, frame->seq, frame->time_ns, cache);
+    /* the cursor's number: it is the same, and where the text goes need not wait for the frame's */
+    at = envelope_head(out->p + out->n, cursor->seq, frame->time_ns, cache);
     result = take_body(pool, cursor, frame, at + ENVELOPE_GAP, err);
     if (result == CURSOR_MESSAGE)
         out->n = (size_t)(envelope_close(at, frame->tags_len, frame->data_len) - out->p);
