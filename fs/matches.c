@@ -119,18 +119,25 @@ struct matches *matches_get(struct mount *m, struct mpool *pool, struct lens *le
     return list;
 }
 
-/* Which one to drop: of a pool that is gone, or else the one unused for longest.  Under the cache's lock. */
+static bool is_lost(const struct matches *list)
+{
+    return atomic_load(&list->pool->gone) || atomic_load(&list->pool->moved);
+}
+
+/* Of those without a user one of a pool that is gone, or the one unused for longest when there are too many.  Under the cache's lock. */
 static struct matches *take_surplus(struct matches_cache *cache)
 {
     struct matches **worst = NULL, *list;
+    bool lost = false;
 
-    for (struct matches **at = &cache->first; *at != NULL; at = &(*at)->next) {
+    for (struct matches **at = &cache->first; *at != NULL && !lost; at = &(*at)->next) {
         if ((*at)->refs > 0)
             continue;
-        if (worst == NULL || (*at)->used_ns < (*worst)->used_ns || atomic_load(&(*at)->pool->gone))
+        lost = is_lost(*at);
+        if (lost || worst == NULL || (*at)->used_ns < (*worst)->used_ns)
             worst = at;
     }
-    if (worst == NULL || (cache->idle <= CACHE_MAX && !atomic_load(&(*worst)->pool->gone)))
+    if (worst == NULL || (!lost && cache->idle <= CACHE_MAX))
         return NULL;
     list = *worst;
     *worst = list->next;
@@ -138,22 +145,40 @@ static struct matches *take_surplus(struct matches_cache *cache)
     return list;
 }
 
+static void destroy_surplus(struct matches_cache *cache)
+{
+    struct matches *surplus;
+
+    do {
+        pthread_mutex_lock(&cache->lock);
+        surplus = take_surplus(cache);
+        pthread_mutex_unlock(&cache->lock);
+        if (surplus != NULL)
+            destroy(surplus);
+    } while (surplus != NULL);
+}
+
 void matches_unref(struct mount *m, struct matches *list)
 {
     struct matches_cache *cache = m->matches;
-    struct matches *surplus = NULL;
+    bool idle;
 
     if (list == NULL)
         return;
     pthread_mutex_lock(&cache->lock);
-    if (--list->refs == 0) {
+    idle = --list->refs == 0;
+    if (idle) {
         list->used_ns = clock_mono_ns();
         cache->idle++;
-        surplus = take_surplus(cache);
     }
     pthread_mutex_unlock(&cache->lock);
-    if (surplus != NULL)
-        destroy(surplus);
+    if (idle)
+        destroy_surplus(cache);
+}
+
+void matches_forget_lost(struct mount *m)
+{
+    destroy_surplus(m->matches);
 }
 
 void matches_lock(struct matches *list)

@@ -26,6 +26,9 @@ void matches_cache_free(struct matches_cache *cache);
 struct matches *matches_get(struct mount *m, struct mpool *pool, struct lens *lens);
 void matches_unref(struct mount *m, struct matches *list);
 
+/* Drops those that nobody uses of pools that are gone: each keeps the pool's file. */
+void matches_forget_lost(struct mount *m);
+
 void matches_lock(struct matches *list);
 bool matches_trylock(struct matches *list);
 void matches_unlock(struct matches *list);

@@ -325,19 +325,28 @@ void node_unref(struct nodes *nodes, struct node *node)
     destroy_all(dead);
 }
 
-bool nodes_stale(struct nodes *nodes, uint64_t now_ns, size_t *at, struct node **ret, size_t *n)
+static bool is_lost(const struct node *node)
+{
+    return node->pool != NULL && !is_root(node->parent) &&
+           (atomic_load(&node->pool->gone) || atomic_load(&node->pool->moved));
+}
+
+bool nodes_stale(struct nodes *nodes, uint64_t now_ns, bool lost, size_t *at, struct node **ret,
+                 size_t *n)
 {
     size_t room = *n, found = 0, end;
 
     pthread_mutex_lock(&nodes->lock);
     uint64_t idle_ns = nodes->n_arguments > ARGUMENTS_MAX ? CROWDED_IDLE_NS : IDLE_NS;
-    bool more = nodes->n_arguments > 0 && *at < nodes->n_buckets;
+    bool more = (lost || nodes->n_arguments > 0) && *at < nodes->n_buckets;
     end =
         nodes->n_buckets - (more ? *at : 0) < LOOK_BUCKETS ? nodes->n_buckets : *at + LOOK_BUCKETS;
     for (; more && *at < end && found < room; ++*at)
         for (struct node *node = nodes->by_id[*at]; node != NULL && found < room;
              node = node->next_by_id) {
-            if (!is_argument(node) || node->lookups == 0 || now_ns - node->used_ns < idle_ns)
+            bool idle = is_argument(node) && now_ns - node->used_ns >= idle_ns;
+
+            if (node->lookups == 0 || (!idle && !(lost && is_lost(node))))
                 continue;
             node->refs++;
             node->used_ns = now_ns; /* asked for once; if the kernel keeps it, it is in use */

@@ -66,8 +66,10 @@ void node_unref(struct nodes *nodes, struct node *node);
  * Names below parameter directories that nobody used for a while, or that are too many: up to *n of them, how many in *n,
  * with a reference each.  The kernel keeps such names until it is told to let them go.  Call with *at 0 at first
  * and go on until it is false: a table of a million is looked through in pieces, so that nobody waits for it long.
+ * `lost`: also all names below pools that are gone. Those that were open then would keep the pool's file.
  */
-bool nodes_stale(struct nodes *nodes, uint64_t now_ns, size_t *at, struct node **ret, size_t *n);
+bool nodes_stale(struct nodes *nodes, uint64_t now_ns, bool lost, size_t *at, struct node **ret,
+                 size_t *n);
 
 size_t nodes_count(struct nodes *nodes);
 

@@ -3,6 +3,7 @@
 #include "attr.h"
 #include "base/units.h"
 #include "events.h"
+#include "matches.h"
 #include "node.h"
 #include "pool/store.h"
 
@@ -17,6 +18,7 @@
 
 #define ROUND_MS 1000   /* between looks for idle names */
 #define BATCH 1024      /* names told of at once */
+#define LOST_ROUNDS 2   /* after a pool has gone; somebody may be just about to let go of it */
 #define TRIM_NODES 256 /* so many fewer nodes are worth giving memory back: each can hold a page */
 
 struct watch {
@@ -27,6 +29,7 @@ struct watch {
     int dir;       /* what inotify knows the pool directory by; -1: it is not watched */
     dev_t dir_dev; /* the directory that is watched */
     ino_t dir_ino;
+    unsigned lost;     /* rounds in which what is left of pools that are gone is looked for */
     size_t most_nodes; /* that there were since memory was given back */
     size_t last_nodes; /* in the round before */
 };
@@ -91,25 +94,30 @@ static void check_pool(struct mount *m, struct node *dir, uint32_t mask)
 }
 
 /* Something happened to the file of a pool. */
-static void look_at(struct mount *m, const char *name, uint32_t mask)
+static void look_at(struct watch *watch, const char *name, uint32_t mask)
 {
+    struct mount *m = watch->mount;
     struct node *dirs[8];
     size_t n = nodes_of_pool(m->nodes, name, dirs, 8);
 
     for (size_t i = 0; i < n; i++)
         check_pool(m, dirs[i], mask);
+    if ((mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) != 0)
+        watch->lost = LOST_ROUNDS;
     tell(m, name, mask); /* whoever looks after an event finds things as it says */
 }
 
 /* Something happened to some pools: more than the kernel had room to tell, or to another directory. */
-static void look_at_all(struct mount *m)
+static void look_at_all(struct watch *watch)
 {
+    struct mount *m = watch->mount;
     size_t n;
     struct node **dirs = nodes_pools(m->nodes, &n);
 
     for (size_t i = 0; i < n; i++)
         check_pool(m, dirs[i], IN_ATTRIB);
     free(dirs);
+    watch->lost = LOST_ROUNDS;
     events_add(m->events, "lost", NULL);
 }
 
@@ -126,7 +134,7 @@ static void take_events(struct watch *watch)
 
             event = (const struct inotify_event *)p;
             if ((event->mask & IN_Q_OVERFLOW) != 0)
-                look_at_all(watch->mount);
+                look_at_all(watch);
             if ((event->mask & IN_IGNORED) != 0 && event->wd == watch->dir)
                 watch->dir = -1; /* the directory was deleted */
             length = event->len == 0 ? 0 : strlen(event->name);
@@ -137,17 +145,24 @@ static void take_events(struct watch *watch)
             char name[POOL_NAME_MAX + 1];
             memcpy(name, event->name, length - (sizeof POOL_SUFFIX - 1));
             name[length - (sizeof POOL_SUFFIX - 1)] = '\0';
-            look_at(watch->mount, name, event->mask);
+            look_at(watch, name, event->mask);
         }
     }
 }
 
-static void forget_idle_names(struct mount *m)
+static void forget_idle_names(struct watch *watch)
 {
+    struct mount *m = watch->mount;
     struct node *stale[BATCH];
     size_t at = 0, n = BATCH;
+    bool lost = watch->lost > 0;
 
-    while (!atomic_load(&m->stopping) && nodes_stale(m->nodes, clock_mono_ns(), &at, stale, &n)) {
+    if (lost) {
+        watch->lost--;
+        matches_forget_lost(m);
+    }
+    while (!atomic_load(&m->stopping) &&
+           nodes_stale(m->nodes, clock_mono_ns(), lost, &at, stale, &n)) {
         for (size_t i = 0; i < n; i++) {
             /*
              * The kernel would let us wait for a look-up in the same directory; killed meanwhile, we could not end, nor
@@ -155,6 +170,8 @@ static void forget_idle_names(struct mount *m)
              */
             if (atomic_load(&stale[i]->parent->slow_lookups) == 0)
                 forget_name(m, stale[i]->parent->id, stale[i]->name);
+            else if (lost)
+                watch->lost = LOST_ROUNDS;
             node_unref(m->nodes, stale[i]);
         }
         n = BATCH;
@@ -182,8 +199,8 @@ static void give_back_memory(struct watch *watch)
 static void tidy(struct watch *watch)
 {
     if (watch_dir(watch)) /* another one has taken its place */
-        look_at_all(watch->mount);
-    forget_idle_names(watch->mount);
+        look_at_all(watch);
+    forget_idle_names(watch);
     give_back_memory(watch);
 }
 

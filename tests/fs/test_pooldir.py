@@ -57,6 +57,47 @@ class Moved(mount.Case):
             return None
 
 
+class Room(mount.Case):
+    """What a deleted pool took on disk is free again, although somebody had looked at it, or had it open at that moment."""
+
+    def setUp(self):
+        super().setUp()
+        self.mkpool("ci")
+
+    def is_free(self):
+        until("nobody holds the file", lambda: self.held() == [], seconds=5 * mount.SLOW)
+
+    def held(self):
+        directory = "/proc/%d/fd" % self.daemon.pid
+        return [name for name in (os.readlink(os.path.join(directory, fd)) for fd in os.listdir(directory)) if name.endswith("(deleted)")]
+
+    def test_of_one_that_was_deleted_by_its_own_file(self):
+        for n in range(3):
+            self.run_ok("echo '{}' > ci/append; echo delete > ci/ctl; mkdir ci")
+        self.is_free()
+
+    def test_of_one_that_is_open(self):
+        reader = self.start("cat ci/data/follow")
+        self.wait_blocked(reader)
+        fd = self.open("ci/append", os.O_WRONLY)
+        self.pls("pool", "delete", "ci")
+        self.finish(reader, status=1, stderr="cat: ci/data/follow: Stale file handle\n")
+        self.assertNotEqual(self.held(), [])
+        os.close(fd)
+        self.is_free()
+
+    def test_of_one_of_which_matches_are_known(self):
+        self.append("ci", {"n": 1})
+        self.assertEqual(self.read("ci/where/.data.n == 1/data/all"), '{"n":1}\n')
+        self.run_ok("cat ci/data/all ci/tag/x/all; ls -l ci ci/where > /dev/null")
+        self.pls("pool", "delete", "ci")
+        self.is_free()
+
+    def test_of_an_empty_one(self):
+        self.run_ok("cat ci/data/all ci/tag/x/all; rmdir ci")
+        self.is_free()
+
+
 class Overflow(mount.Case):
     def queue(self):
         with open("/proc/sys/fs/inotify/max_queued_events") as file:
