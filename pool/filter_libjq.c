@@ -179,7 +179,9 @@ static int compile(struct libjq_filter *filter, const struct words *words, struc
         if (answer.outcome == JQ_REFUSED)
             return problem(&filter->child, words, answer.text, err);
     }
-    return filter_problem(err, words->text, FILTER_NOWHERE, "it is too much for jq");
+    return filter_problem(err, words->text, FILTER_NOWHERE,
+                          answer.stuck ? "the process that compiles it was stopped"
+                                       : "it is too much for jq");
 }
 
 int libjq_filter_new(const struct words *words, struct libjq_filter **ret, struct error *err)
@@ -305,7 +307,7 @@ static int ask_about(struct libjq_filter *filter, struct bytes text, struct jq_a
     do {
         if (jq_child_take(&filter->child, &fresh, err) < 0)
             return -1;
-        *ret = (struct jq_answer){JQ_OUTCOMES, ""};
+        *ret = (struct jq_answer){.outcome = JQ_OUTCOMES};
         if (ask(filter, fresh, text, ret) == 0 && ret->outcome <= JQ_ODD) {
             jq_child_give(&filter->child);
             return 1;
@@ -341,7 +343,11 @@ static enum filter_result fail_on(struct libjq_filter *filter, const struct mess
                                   const struct jq_answer *answer, struct error *err)
 {
     take_credit(filter->credit);
-    if (answer->outcome == JQ_TOO_LONG || answer->outcome == JQ_TOO_LARGE) {
+    if (answer->stuck) {
+        fail(err, PLSM_ERROR_USAGE, "the process that evaluates the filter was stopped");
+        fail_hint(err, "%s was killed, since it did not go on. It is started again for the next message.",
+                  JQ_PROGRAM_FILE);
+    } else if (answer->outcome == JQ_TOO_LONG || answer->outcome == JQ_TOO_LARGE) {
         fail(err, PLSM_ERROR_USAGE, "the filter takes too much time or memory on a message");
     } else {
         fail(err, PLSM_ERROR_USAGE, "the filter made jq crash on a message");

@@ -9,8 +9,8 @@
  * init waits for.  Where we are init ourselves (of a container), or whatever gets the orphans, we
  * end it and wait.
  *
- * Elsewhere nobody has to kill it, and nowhere to watch its time: it does so itself (jq_jail.c), and ends
- * when our end of the socket is gone.
+ * Nobody has to watch its time: it does so itself (jq_jail.c), and ends when our end of the socket is
+ * gone.  But it cannot when somebody has stopped it: so we look whether it gets on, and kill it in the end.
  *
  * fork(): the lock is held meanwhile, so that the list is whole; the new process lets go of the sockets.
  */
@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,11 +31,17 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define STACK_BYTES (64 * 1024)
 #define ZONE_MAX 256 /* bytes of TZ */
+
+/* It is looked after each so often while we wait for it, and may be without any time on a processor for so many looks. */
+#define LOOK_S 1
+#define IDLE_LOOKS_MAX 5
 
 static struct {
     pthread_mutex_t lock;
@@ -60,10 +67,29 @@ static void list_remove(struct jq_child *child)
     running.n--;
 }
 
-/* It may be stopped, and all filters would wait for it with us. */
+/* Has its end of the socket gone? */
+static bool is_there(const struct jq_child *child)
+{
+    struct pollfd fd = {.fd = child->fd};
+
+    return poll(&fd, 1, 0) == 0;
+}
+
+/* It may be stopped, and would never see the end of the socket. */
+static void end(const struct jq_child *child)
+{
+    int pidfd = child->adopted >= 0 ? child->adopted : pidfd_open(child->pid, 0);
+
+    if (pidfd < 0)
+        return;
+    if (child->adopted >= 0 || is_there(child)) /* else the number may be somebody else's by now */
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    if (child->adopted < 0)
+        close(pidfd);
+}
+
 static void bury(struct jq_child *child)
 {
-    (void)pidfd_send_signal(child->adopted, SIGKILL, NULL, 0);
     while (waitid(P_PIDFD, (id_t)child->adopted, NULL, WEXITED | __WALL) < 0 && errno == EINTR)
         continue;
     close(child->adopted);
@@ -75,6 +101,7 @@ static void stop(struct jq_child *child)
     if (child->fd < 0)
         return;
     list_remove(child);
+    end(child);
     (void)shutdown(child->fd, SHUT_RDWR); /* somebody may have a copy, through fork */
     close(child->fd);
     child->fd = -1;
@@ -229,6 +256,7 @@ static int adopt(pid_t pid)
 
 static int start(struct jq_child *child, const char *path, struct error *err)
 {
+    const struct timeval look = {.tv_sec = LOOK_S};
     int ends[2], result;
     pid_t pid;
 
@@ -241,7 +269,11 @@ static int start(struct jq_child *child, const char *path, struct error *err)
         fail_os(err, PLSM_ERROR_IO, result, "%s cannot be started", JQ_PROGRAM_FILE);
         return fail_path(err, path);
     }
+    /* from now on each call ends after a while, so that we may look */
+    (void)setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &look, sizeof look);
+    (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &look, sizeof look);
     child->fd = ends[0];
+    child->pid = pid;
     child->adopted = adopt(pid);
     child->busy = true;
     list_add(child);
@@ -250,16 +282,43 @@ static int start(struct jq_child *child, const char *path, struct error *err)
 
 /* ---- talking ---- */
 
+/* How long it has not got on. */
+struct watch {
+    struct timespec used; /* of a processor */
+    unsigned idle_looks;
+};
+
+/* After a call that ended with `error`. */
+static bool goes_on(const struct jq_child *child, struct watch *watch, int error)
+{
+    struct timespec used = watch->used;
+    clockid_t clock;
+
+    if (error != EAGAIN && error != EWOULDBLOCK)
+        return error == EINTR;
+    if (clock_getcpuclockid(child->pid, &clock) == 0)
+        (void)clock_gettime(clock, &used);
+    if (used.tv_sec == watch->used.tv_sec && used.tv_nsec == watch->used.tv_nsec)
+        return ++watch->idle_looks < IDLE_LOOKS_MAX;
+    *watch = (struct watch){.used = used};
+    return true;
+}
+
+static bool is_stuck(const struct watch *watch)
+{
+    return watch->idle_looks == IDLE_LOOKS_MAX;
+}
+
 /* How many of n bytes came before the end. */
-static size_t receive(int fd, void *to, size_t n)
+static size_t receive(const struct jq_child *child, struct watch *watch, void *to, size_t n)
 {
     char *p = to;
     size_t have = 0;
 
     while (have < n) {
-        ssize_t done = jq_receive(fd, p + have, n - have);
+        ssize_t done = jq_receive(child->fd, p + have, n - have);
 
-        if (done == 0 || (done < 0 && errno != EINTR))
+        if (done == 0 || (done < 0 && !goes_on(child, watch, errno)))
             break;
         if (done > 0)
             have += (size_t)done;
@@ -275,27 +334,42 @@ static void make_plain(char *text)
 }
 
 /* Without a library the loader says so where the program would say hello. */
-static int greet(int fd, struct error *err)
+static int greet(const struct jq_child *child, struct error *err)
 {
+    struct watch watch = {0};
     char said[JQ_TEXT_MAX + 1] = "";
-    size_t n = receive(fd, said, sizeof JQ_HELLO - 1);
+    size_t n = receive(child, &watch, said, sizeof JQ_HELLO - 1);
 
     if (strcmp(said, JQ_HELLO) == 0)
         return 0;
     if (strncmp(said, JQ_HELLO, sizeof JQ_PROGRAM_FILE) == 0)
         return module_fail_version(JQ_PROGRAM_FILE, err);
-    (void)receive(fd, said + n, sizeof said - 1 - n);
+    (void)receive(child, &watch, said + n, sizeof said - 1 - n);
     make_plain(said);
     return fail_module(JQ_PROGRAM_FILE, said, "libjq1", err);
 }
 
-int jq_child_take(struct jq_child *child, bool *ret_fresh, struct error *err)
+/*
+ * A host may cancel its threads.  Here that would leave the lock locked, or an answer that belongs to another question.
+ */
+static int hold_cancellation(void)
 {
-    static pthread_once_t begun = PTHREAD_ONCE_INIT;
+    int before;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static void release_cancellation(int before)
+{
+    pthread_setcancelstate(before, NULL);
+}
+
+static int take(struct jq_child *child, bool *ret_fresh, struct error *err)
+{
     auto_buf struct buf path = BUF_INIT;
     int result = 0;
 
-    (void)pthread_once(&begun, begin);
     pthread_mutex_lock(&running.lock);
     *ret_fresh = child->fd < 0;
     if (!*ret_fresh) {
@@ -309,8 +383,20 @@ int jq_child_take(struct jq_child *child, bool *ret_fresh, struct error *err)
             result = start(child, path.p, err);
     }
     pthread_mutex_unlock(&running.lock);
-    if (result == 0 && *ret_fresh && (result = greet(child->fd, err)) < 0)
+    if (result == 0 && *ret_fresh && (result = greet(child, err)) < 0)
         jq_child_stop(child);
+    return result;
+}
+
+int jq_child_take(struct jq_child *child, bool *ret_fresh, struct error *err)
+{
+    static pthread_once_t begun = PTHREAD_ONCE_INIT;
+    int before = hold_cancellation();
+    int result;
+
+    (void)pthread_once(&begun, begin);
+    result = take(child, ret_fresh, err);
+    release_cancellation(before);
     return result;
 }
 
@@ -323,20 +409,24 @@ void jq_child_give(struct jq_child *child)
 
 void jq_child_stop(struct jq_child *child)
 {
+    int before = hold_cancellation();
+
     pthread_mutex_lock(&running.lock);
     stop(child);
     child->busy = false;
     pthread_mutex_unlock(&running.lock);
+    release_cancellation(before);
 }
 
 /* False when it ended; it may have answered before. */
-static bool send_all(int fd, struct iovec *parts, size_t n)
+static bool send_all(const struct jq_child *child, struct watch *watch, struct iovec *parts,
+                     size_t n)
 {
     while (n > 0) {
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = n};
-        ssize_t done = sendmsg(fd, &message, MSG_NOSIGNAL);
+        ssize_t done = sendmsg(child->fd, &message, MSG_NOSIGNAL);
 
-        if (done < 0 && errno != EINTR)
+        if (done < 0 && !goes_on(child, watch, errno))
             return false;
         for (size_t left = done > 0 ? (size_t)done : 0; n > 0; parts++, n--) {
             if (left < parts->iov_len) {
@@ -349,8 +439,8 @@ static bool send_all(int fd, struct iovec *parts, size_t n)
     return true;
 }
 
-int jq_child_ask(struct jq_child *child, enum jq_request_kind kind, struct bytes text,
-                 struct jq_answer *ret)
+static int ask(const struct jq_child *child, enum jq_request_kind kind, struct bytes text,
+               struct jq_answer *ret)
 {
     struct jq_request request = {kind, text.n};
     struct iovec parts[] = {
@@ -361,15 +451,31 @@ int jq_child_ask(struct jq_child *child, enum jq_request_kind kind, struct bytes
         struct jq_reply head;
         char text[JQ_TEXT_MAX + 1];
     } reply;
+    struct watch watch = {0};
 
-    (void)send_all(child->fd, parts, 2);
-    if (receive(child->fd, &reply.head, sizeof reply.head) < sizeof reply.head ||
-        reply.head.outcome >= JQ_OUTCOMES || reply.head.n > JQ_TEXT_MAX ||
-        receive(child->fd, reply.text, reply.head.n) < reply.head.n)
+    (void)send_all(child, &watch, parts, 2);
+    ret->stuck = is_stuck(&watch);
+    if (ret->stuck)
         return -1;
+    if (receive(child, &watch, &reply.head, sizeof reply.head) < sizeof reply.head ||
+        reply.head.outcome >= JQ_OUTCOMES || reply.head.n > JQ_TEXT_MAX ||
+        receive(child, &watch, reply.text, reply.head.n) < reply.head.n) {
+        ret->stuck = is_stuck(&watch);
+        return -1;
+    }
     ret->outcome = (enum jq_outcome)reply.head.outcome;
     memcpy(ret->text, reply.text, reply.head.n);
     ret->text[reply.head.n] = '\0';
     make_plain(ret->text);
     return 0;
+}
+
+int jq_child_ask(struct jq_child *child, enum jq_request_kind kind, struct bytes text,
+                 struct jq_answer *ret)
+{
+    int before = hold_cancellation();
+    int result = ask(child, kind, text, ret);
+
+    release_cancellation(before);
+    return result;
 }

@@ -7,7 +7,7 @@
  *     jq_child_give(&child)                   from here on it may be stopped
  *     jq_child_stop(&child)
  *
- * Its owner may be any thread, one at a time.  What runs is limited to JQ_CHILDREN_MAX processes:
+ * Its owner may be any thread, one at a time, and no call is a cancellation point.  What runs is limited to JQ_CHILDREN_MAX processes:
  * one more, and the one that was not asked for the longest time is stopped, unless all are being asked.  So after
  * jq_child_take() it may be a fresh one, which knows no expression yet.  A child of fork() has none of its
  * parent's and starts its own.
@@ -23,10 +23,13 @@
 #include "jq_protocol.h"
 #include "pool/error.h"
 
+#include <stdbool.h>
+
 #define JQ_CHILDREN_MAX 64
 
 struct jq_child {
     int fd;      /* -1: it does not run */
+    pid_t pid;
     int adopted; /* a pidfd to wait for, where we are who gets the orphans; -1: somebody else does */
     bool busy;   /* taken, and not given back */
     struct jq_child *newer, *older;
@@ -43,11 +46,12 @@ void jq_child_stop(struct jq_child *child);
 
 struct jq_answer {
     enum jq_outcome outcome;
+    bool stuck; /* it had to be killed: somebody had stopped it */
     char text[JQ_TEXT_MAX + 1]; /* without control characters */
 };
 
 /*
- * -1: it ended without an answer.  Then, and after JQ_TOO_LONG and JQ_TOO_LARGE, it is of no use any
+ * -1: it ended without an answer, or was stuck.  Then, and after JQ_TOO_LONG and JQ_TOO_LARGE, it is of no use any
  * more; stop it.
  */
 int jq_child_ask(struct jq_child *child, enum jq_request_kind kind, struct bytes text,

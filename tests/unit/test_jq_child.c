@@ -232,6 +232,60 @@ static void what_was_stopped__does_not_hold_up_its_end(void **state)
     has_no_children();
 }
 
+/* Also while a message is sent that is larger than what a socket holds. */
+static void what_was_stopped__is_replaced(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data.s | length + 1 == 1000001");
+    auto_buf struct buf data = BUF_INIT;
+
+    (void)state;
+    must(buf_add_str(&data, "{\"s\":\"") == 0 && buf_grow(&data, 1000000) == 0, "no memory");
+    memset(data.p + data.n, 'x', 1000000);
+    data.n += 1000000;
+    must(buf_add_str(&data, "\"}") == 0, "no memory");
+    alarm(PATIENCE_S);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kill(only_child(), SIGSTOP), 0);
+        says(filter, i == 0 ? "{\"s\":\"x\"}" : buf_str(&data), i == 0 ? FILTER_NO : FILTER_YES);
+    }
+    alarm(0);
+}
+
+static void *match_until_cancelled(void *p)
+{
+    while (p != NULL) { /* for ever */
+        says(p, "{\"n\":5}", FILTER_YES);
+        pthread_testcancel();
+    }
+    return NULL;
+}
+
+/* Wherever it is then, the filter is as good as before, and so are others. */
+static void a_thread_that_is_cancelled__leaves_it_whole(void **state)
+{
+    auto_filter struct filter *filter = filter_of(".data.n + 1 == 6");
+
+    (void)state;
+    alarm(PATIENCE_S);
+    for (int i = 0; i < 50; i++) {
+        pthread_t thread;
+        void *result;
+
+        assert_int_equal(pthread_create(&thread, NULL, match_until_cancelled, filter), 0);
+        usleep((useconds_t)(i * 37));
+        assert_int_equal(pthread_cancel(thread), 0);
+        assert_int_equal(pthread_join(thread, &result), 0);
+        assert_ptr_equal(result, PTHREAD_CANCELED);
+        says(filter, "{\"n\":4}", FILTER_NO);
+    }
+    {
+        auto_filter struct filter *other = filter_of(".data.n + 1 == 7");
+
+        says(other, "{\"n\":6}", FILTER_YES);
+    }
+    alarm(0);
+}
+
 /* Waiting for its first message it is as likely to be ended as later, first of all when memory is short. */
 static void what_was_killed_before_its_first_message__is_replaced(void **state)
 {
@@ -456,6 +510,8 @@ int main(void)
         cmocka_unit_test(what_was_killed__is_replaced),
         cmocka_unit_test(what_was_killed_before_its_first_message__is_replaced),
         cmocka_unit_test(what_was_stopped__does_not_hold_up_its_end),
+        cmocka_unit_test(what_was_stopped__is_replaced),
+        cmocka_unit_test(a_thread_that_is_cancelled__leaves_it_whole),
         cmocka_unit_test(there_are_not_many_at_once),
         cmocka_unit_test(bombs__are_errors),
         cmocka_unit_test(a_filter_that_only_fails__is_given_up),
