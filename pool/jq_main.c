@@ -4,6 +4,7 @@
  */
 #include "jq_jail.h"
 #include "jq_protocol.h"
+#include "regex_module.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,12 +19,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/*
- * Steps that one regular expression may take on one text; Oniguruma's own limit lets it run for
- * minutes.
- */
-#define REGEX_RETRIES_MAX 1000000
 
 #define ODD_TEXT_SIZE 64 /* bytes of a value in an error, and a NUL */
 
