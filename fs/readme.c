@@ -10,7 +10,7 @@ static const char root_text[] =
     "    cat ci/follow                            new messages, for ever\n"
     "    head -n1 ci/next                         wait for the next message\n"
     "    rmdir ci                                 delete a pool that holds no messages\n"
-    "    echo delete > ci/ctl                     delete any\n"
+    "    echo delete > ci/ctl                     delete any (rm -r is refused, file by file)\n"
     "\n"
     "Each pool has a README of its own.\n";
 
