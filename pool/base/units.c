@@ -409,6 +409,8 @@ static void put_pair(char *out, unsigned n)
     memcpy(out, pairs + 2 * (size_t)n, 2);
 }
 
+#define FRACTION_AT 20 /* where it begins in the text of a time */
+
 static void put_fraction(char out[10], unsigned ns)
 {
     out[0] = (char)('0' + ns / 100000000);
@@ -420,7 +422,7 @@ static void put_fraction(char out[10], unsigned ns)
 }
 
 /* "YYYY-MM-DDTHH:MM:SS." */
-static void put_seconds(char out[20], uint64_t seconds)
+static void put_seconds(char out[FRACTION_AT], uint64_t seconds)
 {
     unsigned year, month, day, of_day = (unsigned)(seconds % S_PER_DAY);
 
@@ -443,19 +445,30 @@ static void put_seconds(char out[20], uint64_t seconds)
 void format_time(uint64_t time_ns, char out[TIME_TEXT_LEN])
 {
     put_seconds(out, time_ns / NS_PER_S);
-    put_fraction(out + 20, (unsigned)(time_ns % NS_PER_S));
+    put_fraction(out + FRACTION_AT, (unsigned)(time_ns % NS_PER_S));
 }
 
+/* In a batch all have the same time; elsewhere none, and keeping the text would cost more than it saves. */
 void format_time_cached(struct time_cache *cache, uint64_t time_ns, char out[TIME_TEXT_LEN])
 {
-    uint64_t second = time_ns / NS_PER_S;
+    uint64_t second;
 
+    if (time_ns == cache->time_ns && cache->second != 0) {
+        if (!cache->has_fraction)
+            put_fraction(cache->text + FRACTION_AT, (unsigned)(time_ns % NS_PER_S));
+        cache->has_fraction = true;
+        memcpy(out, cache->text, TIME_TEXT_LEN);
+        return;
+    }
+    second = time_ns / NS_PER_S;
     if (cache->second != second + 1) {
         put_seconds(cache->text, second);
         cache->second = second + 1;
     }
-    memcpy(out, cache->text, sizeof cache->text);
-    put_fraction(out + sizeof cache->text, (unsigned)(time_ns % NS_PER_S));
+    cache->time_ns = time_ns;
+    cache->has_fraction = false;
+    memcpy(out, cache->text, FRACTION_AT);
+    put_fraction(out + FRACTION_AT, (unsigned)(time_ns % NS_PER_S));
 }
 
 int format_size(struct buf *b, uint64_t bytes)

@@ -43,12 +43,14 @@ int parse_time_range(struct bytes text, uint64_t now_ns, uint64_t *ret_from_ns,
 void format_time(uint64_t time_ns, char out[TIME_TEXT_LEN]);
 
 /*
- * The same for many times in a row: remembers the last second it wrote.  Zero-initialised is ready.
+ * The same for many times in a row: remembers the last second it wrote, and a time that comes again.  Zero-initialised is ready. 
  * One for each thread that renders.
  */
 struct time_cache {
-    uint64_t second; /* plus one, so that zero means none */
-    char text[20];   /* "YYYY-MM-DDTHH:MM:SS." */
+    uint64_t time_ns; /* the last one */
+    uint64_t second;  /* plus one, so that zero means none */
+    bool has_fraction; /* text is all of it, not only up to the second */
+    char text[TIME_TEXT_LEN];
 };
 void format_time_cached(struct time_cache *cache, uint64_t time_ns, char out[TIME_TEXT_LEN]);
 

@@ -1,10 +1,12 @@
 """Finite views are perfect files: exact size, exact bytes, the same until they are opened anew."""
 
+import concurrent.futures
 import errno
 import json
 import mmap
 import os
 import pathlib
+import random
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
@@ -177,6 +179,66 @@ class Views(mount.Case):
         info = json.loads(self.read("small/info"))
         self.assertEqual(info["bounds"]["newest"], 1000)
         self.assertLessEqual(info["bounds"]["oldest"], numbers[0])
+
+
+class Large(mount.Case):
+    """Views too large to be made at once.  O_DIRECT: the requests that reach the mount are the ones made here."""
+
+    def setUp(self):
+        super().setUp()
+        self.mkpool("big", size="16M")
+        lines = b"".join(b'{"n":%d,"pad":"%s"}\n' % (n, b"x" * (n * 37 % 300)) for n in range(6000))
+        for name, text in (("append", lines), ("tag/large/append", b'{"pad":"%s"}' % (b"y" * 400000)), ("tag/many/tag/tags/append", lines)):
+            with open(self.path("big/" + name), "wb") as file:
+                file.write(text)
+        self.size = os.stat(self.path("big/all")).st_size
+        with open(self.path("big/all"), "rb") as file:
+            self.content = file.read()
+        self.assertEqual(len(self.content), self.size)
+        self.assertEqual(len(seqs(self.content.decode())), 12001)
+
+    def direct(self):
+        fd = os.open(self.path("big/all"), os.O_RDONLY | os.O_DIRECT)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def part(self, fd, off, n):
+        buffer = mmap.mmap(-1, 1 << 20)
+        got = os.preadv(fd, [memoryview(buffer)[:n]], off)
+        self.assertEqual(got, max(0, min(n, self.size - off)), (off, n))
+        self.assertEqual(buffer[:got], self.content[off:off + got], (off, n))
+
+    def test_the_whole_is_what_the_command_prints(self):
+        self.assertEqual(self.content.decode(), self.pls("follow", self.pool_file("big"), "--no-follow", "--jsonl"))
+
+    def test_parts_in_any_order(self):
+        fd, chance = self.direct(), random.Random(1)
+        off = 0
+        for _ in range(400):
+            n = chance.choice((1, 100, 4096, 5000, 65536, 131072, 400000))
+            off = chance.choice((off, off, off, off + chance.randrange(-9000, 9000), chance.randrange(self.size)))
+            off = max(0, min(off, self.size))
+            self.part(fd, off, n)
+            off += n
+
+    def test_on_and_on(self):
+        for n in (4096, 4097, 131072, 300001, 1 << 20):
+            fd = self.direct()
+            for off in range(0, self.size + n, n):
+                self.part(fd, off, n)
+
+    def test_several_at_once(self):
+        fd = self.direct()
+
+        def run(seed):
+            chance = random.Random(seed)
+            off = chance.randrange(self.size)
+            for _ in range(100):
+                self.part(fd, off, 20000)
+                off = (off + 20000) % self.size
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(run, range(4)))
 
 
 class Info(mount.Case):
