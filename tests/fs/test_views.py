@@ -187,7 +187,7 @@ class Large(mount.Case):
     def setUp(self):
         super().setUp()
         self.mkpool("big", size="16M")
-        lines = b"".join(b'{"n":%d,"pad":"%s"}\n' % (n, b"x" * (n * 37 % 300)) for n in range(6000))
+        lines = b"".join(b'{"n":%d,"pad":"%s"}\n' % (n, b"x" * (n * 37 % 300)) for n in range(12000))
         for name, text in (("append", lines), ("tag/large/append", b'{"pad":"%s"}' % (b"y" * 400000)), ("tag/many/tag/tags/append", lines)):
             with open(self.path("big/" + name), "wb") as file:
                 file.write(text)
@@ -195,7 +195,7 @@ class Large(mount.Case):
         with open(self.path("big/all"), "rb") as file:
             self.content = file.read()
         self.assertEqual(len(self.content), self.size)
-        self.assertEqual(len(seqs(self.content.decode())), 12001)
+        self.assertGreater(self.size, 4 << 20)  # smaller ones may be made whole when they are opened
 
     def direct(self):
         fd = os.open(self.path("big/all"), os.O_RDONLY | os.O_DIRECT)
