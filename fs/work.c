@@ -12,6 +12,7 @@ struct workers {
     struct work *first, **last;
     unsigned queued, idle, n;
     bool ending;
+    bool caller_runs; /* there is no thread, and whoever handed something over is at it */
     uid_t slow[SLOW_MAX]; /* the users whose slow work is under way, as often as they have some */
     unsigned n_slow;
     pthread_t threads[WORKERS_MAX];
@@ -91,24 +92,42 @@ static struct work *take(struct workers *workers)
     return work;
 }
 
+/* The lock is let go of meanwhile. */
+static void run(struct workers *workers, struct work *work)
+{
+    bool slow = work->slow;
+    uid_t user = work->user;
+
+    pthread_mutex_unlock(&workers->lock);
+    work->run(work);
+    pthread_mutex_lock(&workers->lock);
+    if (slow)
+        end_slow(workers, user);
+    if (slow && workers->first != NULL)
+        pthread_cond_signal(&workers->more); /* this one may take something else */
+}
+
+/* What is handed over meanwhile, perhaps by the work itself, is done by the same caller: nothing nests. */
+static void run_all(struct workers *workers)
+{
+    struct work *work;
+
+    if (workers->caller_runs)
+        return;
+    workers->caller_runs = true;
+    while ((work = take_next(workers)) != NULL)
+        run(workers, work);
+    workers->caller_runs = false;
+}
+
 static void *worker(void *arg)
 {
     struct workers *workers = arg;
     struct work *work;
 
     pthread_mutex_lock(&workers->lock);
-    while ((work = take(workers)) != NULL) {
-        bool slow = work->slow;
-        uid_t user = work->user;
-
-        pthread_mutex_unlock(&workers->lock);
-        work->run(work);
-        pthread_mutex_lock(&workers->lock);
-        if (slow)
-            end_slow(workers, user);
-        if (slow && workers->first != NULL)
-            pthread_cond_signal(&workers->more); /* this one may take something else */
-    }
+    while ((work = take(workers)) != NULL)
+        run(workers, work);
     pthread_cond_broadcast(&workers->more); /* the end: whoever waited for its turn ends, too */
     pthread_mutex_unlock(&workers->lock);
     return NULL;
@@ -121,15 +140,12 @@ static void submit(struct workers *workers, struct work *work)
     if (!workers->ending && workers->queued >= workers->idle && workers->n < WORKERS_MAX &&
         pthread_create(&workers->threads[workers->n], NULL, worker, workers) == 0)
         workers->n++;
-    if (workers->n == 0) {
-        pthread_mutex_unlock(&workers->lock);
-        work->run(work);
-        return;
-    }
     *workers->last = work;
     workers->last = &work->next;
     workers->queued++;
     pthread_cond_signal(&workers->more);
+    if (workers->n == 0)
+        run_all(workers);
     pthread_mutex_unlock(&workers->lock);
 }
 

@@ -37,7 +37,7 @@ struct workers *workers_new(void);
 bool workers_stop(struct workers *workers, uint64_t limit_ns);
 void workers_free(struct workers *workers);
 
-/* Hands `work` over.  Always succeeds: without any thread it runs at once, in the caller. */
+/* Hands `work` over.  Always succeeds: without any thread it runs in the caller, or in one who is at other work already. */
 void workers_submit(struct workers *workers, struct work *work);
 /* The same for what may take long, on behalf of that user. */
 void workers_submit_slow(struct workers *workers, struct work *work, uid_t user);
