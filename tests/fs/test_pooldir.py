@@ -69,7 +69,13 @@ class Room(mount.Case):
 
     def held(self):
         directory = "/proc/%d/fd" % self.daemon.pid
-        return [name for name in (os.readlink(os.path.join(directory, fd)) for fd in os.listdir(directory)) if name.endswith("(deleted)")]
+        names = []
+        for fd in os.listdir(directory):
+            try:
+                names.append(os.readlink(os.path.join(directory, fd)))
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return [name for name in names if name.endswith("(deleted)")]
 
     def test_of_one_that_was_deleted_by_its_own_file(self):
         for n in range(3):

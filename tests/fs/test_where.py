@@ -233,6 +233,7 @@ class Strangers(mount.Shared):
         self.run_fails("cat 'ci/%s/all'" % hard, 1, "Invalid argument", user=NOBODY)
         self.run_fails("timeout 10 head -n1 'ci/%s/follow'" % hard, 1, "Invalid argument", user=NOBODY)
         self.run_fails("timeout 10 head -n1 'ci/%s/live/next'" % hard, 1, "Invalid argument", user=NOBODY)
+        self.run_fails("stat 'ci/%s/last/3'" % hard, 1, "Invalid argument", user=NOBODY)  # not even its size
         failures = [json.loads(line) for line in self.read("ci/errors").splitlines()]
         self.assertEqual({f["message"] for f in failures[1:]}, {"this expression is only for the user who runs the mount"})
         paths = [f["path"] for f in failures]
