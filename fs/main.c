@@ -292,11 +292,13 @@ static int code_for_mount(int code)
 }
 
 /*
- * Names and large reads come and go in waves.  Left to itself the allocator lets each thread keep up to
- * 64 MiB of what was freed last, and malloc_trim() does not reach that part.
+ * Names and large reads come and go in waves.  Left to itself the allocator gives each thread a heap of its own, which keeps up to
+ * 64 MiB of what was freed last, and malloc_trim() does not reach that part.  One thread does nearly all of the work, so one heap will
+ * do for all.
  */
 static void bound_free_memory(void)
 {
+    (void)mallopt(M_ARENA_MAX, 1);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
     (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
 }
