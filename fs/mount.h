@@ -48,6 +48,7 @@ struct mount {
     uint64_t start_ns;     /* wall clock; the time of files that never change */
     uint64_t start_mono_ns;
     uint64_t park_limit_ns; /* parked reads are answered with EINTR after this long; 0: never */
+    uint64_t heartbeat_ns;  /* ... and with a blank line when there was no other for this long; 0: never */
     unsigned protocol_major, protocol_minor;
     int ready_fd;         /* told one byte when the mount answers; -1: nobody asks */
     atomic_bool stopping; /* parked and new reads get ECONNABORTED */

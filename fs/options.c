@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HEARTBEAT_MAX_S 86400
+
 struct command_line {
     bool foreground;
     struct opt_list options;
@@ -34,6 +36,7 @@ static const struct option_spec table[] = {
     "  ro, rw          read-only, or not, which is the default\n"                                  \
     "  size=SIZE       of pools made with mkdir (default 1M)\n"                                    \
     "  list_live=no    hide follow and next\n"                                                     \
+    "  heartbeat=SEC   a blank line for a reader who has waited this long (default: none)\n"       \
     "  append_size=N   the size that append and lines show, in bytes (default 0)\n"                \
     "  auto_unmount    unmount when the program that serves the mount dies\n"                      \
     "  remount         take the place of the mount that is there\n"
@@ -118,6 +121,23 @@ static int take_append_size(const char *text, struct mount *m, struct error *err
     return 0;
 }
 
+/* Seconds, or a duration as everywhere. */
+static int take_heartbeat(const char *text, struct mount *m, struct error *err)
+{
+    bool bare = text[strspn(text, "0123456789")] == '\0';
+    auto_free char *duration = NULL;
+    const char *why;
+
+    if (asprintf(&duration, "%s%s", text, bare ? "s" : "") < 0)
+        return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
+    if (parse_duration(duration, &m->heartbeat_ns, &why) < 0)
+        return fail(err, PLSM_ERROR_USAGE, "%s in mount option 'heartbeat=%s'", why, text);
+    if (m->heartbeat_ns < NS_PER_S || m->heartbeat_ns > HEARTBEAT_MAX_S * NS_PER_S)
+        return fail(err, PLSM_ERROR_USAGE, "mount option 'heartbeat=%s': from 1 to %d seconds",
+                    text, HEARTBEAT_MAX_S);
+    return 0;
+}
+
 static int take_list_live(const char *text, struct mount *m, struct error *err)
 {
     m->list_live = strcmp(text, "yes") == 0;
@@ -134,6 +154,7 @@ static const struct {
 } valued[] = {
     {"size",        take_size,        "64M" },
     {"list_live",   take_list_live,   "no"  },
+    {"heartbeat",   take_heartbeat,   "30"  },
     {"append_size", take_append_size, "4096"},
 };
 #define VALUED_N (sizeof valued / sizeof *valued)
@@ -157,7 +178,8 @@ static int take_valued(const char *word, struct mount *m, struct error *err)
 static int unknown(const char *word, struct error *err)
 {
     static const char *const names[] = {"allow_other", "ro",          "rw",           "size",
-                                        "list_live",   "append_size", "auto_unmount", "remount"};
+                                        "list_live",   "heartbeat",   "append_size",
+                                        "auto_unmount", "remount"};
     auto_free char *name = strndup(word, strcspn(word, "="));
     struct nearest nearest = nearest_to(name != NULL ? name : "");
     const char *meant = NULL;
@@ -168,8 +190,8 @@ static int unknown(const char *word, struct error *err)
     (void)fail(err, PLSM_ERROR_USAGE, "unknown mount option '%s'", word);
     if (meant != NULL && (name == NULL || strcmp(meant, name) != 0))
         return fail_hint(err, "Did you mean '%s'?", meant);
-    return fail_hint(err, "Known are allow_other, ro, rw, size=SIZE, list_live=no, append_size=N, "
-                          "auto_unmount and remount.");
+    return fail_hint(err, "Known are allow_other, ro, rw, size=SIZE, list_live=no, heartbeat=SEC, "
+                          "append_size=N, auto_unmount and remount.");
 }
 
 static int pass(const char *word, struct buf *kernel, struct error *err)

@@ -32,6 +32,7 @@ struct parked {
     struct reader *reader;
     size_t size;
     off_t off;
+    uint64_t limit_ns; /* the kernel waits no longer for its answer; 0: it does */
     bool nonblock;
 };
 
@@ -99,9 +100,18 @@ static void deliver(struct reader *r, fuse_req_t req, size_t size)
     remember(r, p, n);
     r->ready_at += n;
     r->pos += n;
+    r->waits_ns = 0;
     fuse_reply_buf(req, p, n);
     if (r->ready_at == r->ready.n)
         drop_ready(r);
+}
+
+/* When whoever waits is to see that the mount is alive; 0: never.  Under lock. */
+static uint64_t next_beat(struct reader *r)
+{
+    if (r->waits_ns == 0)
+        r->waits_ns = clock_mono_ns();
+    return r->handle.m->heartbeat_ns == 0 ? 0 : r->waits_ns + r->handle.m->heartbeat_ns;
 }
 
 /* A read that does not begin where the last one ended.  True when it was answered here. */
@@ -160,6 +170,8 @@ static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint6
     }
     wait->pos = r->looked;
     wait->due_ns = r->due_ns;
+    if (filled != FILL_READY)
+        wait->expires_ns = next_beat(r);
     pthread_mutex_unlock(&r->lock);
     return filled;
 }
@@ -168,6 +180,11 @@ static void forget_parked(struct parked *parked)
 {
     handle_unref(&parked->reader->handle);
     free(parked);
+}
+
+static bool is_past(uint64_t limit_ns)
+{
+    return limit_ns != 0 && clock_mono_ns() >= limit_ns;
 }
 
 static void read_on(struct parked *parked, enum filled filled);
@@ -181,7 +198,8 @@ static void look_far(struct work *work)
         try_read(r, parked->waiter.req, parked->size, (uint64_t)parked->off, VIEW_THOROUGH,
                  &parked->waiter);
 
-    if (filled == FILL_LATER && fuse_req_interrupted(parked->waiter.req)) {
+    if (filled == FILL_LATER &&
+        (fuse_req_interrupted(parked->waiter.req) || is_past(parked->limit_ns))) {
         fuse_reply_err(parked->waiter.req, EINTR);
         forget_parked(parked);
         return;
@@ -205,6 +223,10 @@ static void read_on(struct parked *parked, enum filled filled)
     case FILL_NOTHING:
     case FILL_EARLY:
         if (!parked->nonblock) {
+            uint64_t *expires_ns = &parked->waiter.expires_ns;
+
+            if (*expires_ns == 0 || (parked->limit_ns != 0 && parked->limit_ns < *expires_ns))
+                *expires_ns = parked->limit_ns;
             waiters_park(r->handle.m, &parked->waiter);
             break;
         }
@@ -218,6 +240,23 @@ static void read_on(struct parked *parked, enum filled filled)
     }
 }
 
+/* A blank line for whoever has waited that long.  False when a worker is at the reader. */
+static bool beat(struct parked *parked)
+{
+    struct reader *r = parked->reader;
+
+    if (!lock_reader(r, VIEW_QUICK))
+        return false;
+    if (!read_elsewhere(r, parked->waiter.req, parked->size, (uint64_t)parked->off)) {
+        remember(r, "\n", 1);
+        r->pos++;
+        r->waits_ns = 0;
+        fuse_reply_buf(parked->waiter.req, "\n", 1);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return true;
+}
+
 static void wake_read(struct waiter *waiter, enum wake_reason reason)
 {
     struct parked *parked = CONTAINER(waiter, struct parked, waiter);
@@ -227,8 +266,16 @@ static void wake_read(struct waiter *waiter, enum wake_reason reason)
         read_on(parked, try_read(parked->reader, waiter->req, parked->size, (uint64_t)parked->off,
                                  VIEW_QUICK, waiter));
         return;
-    case WAKE_INTERRUPT:
     case WAKE_EXPIRED:
+        if (!is_past(parked->limit_ns)) {
+            if (beat(parked))
+                break;
+            read_on(parked, FILL_LATER); /* there may be more to say soon */
+            return;
+        }
+        fuse_reply_err(waiter->req, EINTR); /* nearly all programs read again */
+        break;
+    case WAKE_INTERRUPT:
         fuse_reply_err(waiter->req, EINTR);
         break;
     case WAKE_STOP:
@@ -263,6 +310,7 @@ static void reader_read(fuse_req_t req, struct handle *h, size_t size, off_t off
     parked->reader = r;
     parked->size = size;
     parked->off = off;
+    parked->limit_ns = h->m->park_limit_ns == 0 ? 0 : clock_mono_ns() + h->m->park_limit_ns;
     parked->nonblock = (fi->flags & O_NONBLOCK) != 0;
     parked->waiter = wait;
     parked->waiter.pool = r->pool;

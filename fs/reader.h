@@ -47,6 +47,7 @@ struct reader {
     struct buf ready; /* lines made and not yet delivered: ready_at .. */
     size_t ready_at;
     uint64_t due_ns; /* it is not delivered before; 0: at once */
+    uint64_t waits_ns; /* since when somebody reads and was given nothing; 0: nobody does */
     size_t counted;  /* bytes of them that mount_hold() knows of */
     uint64_t pos;    /* f_pos of the next byte */
     char *window;    /* the last bytes delivered, made with the first read */

@@ -116,7 +116,6 @@ void waiters_interruptible(struct mount *m, struct waiter *waiter)
     pthread_mutex_lock(&waiters->lock);
     waiter->id = ++waiters->last_id;
     pthread_mutex_unlock(&waiters->lock);
-    waiter->since_ns = clock_mono_ns();
     /* When it is interrupted already, parking will notice; registering would answer it in here, under its own lock. */
     if (!fuse_req_interrupted(waiter->req))
         fuse_req_interrupt_func(waiter->req, interrupted, (void *)(uintptr_t)waiter->id);
@@ -199,17 +198,15 @@ size_t waiters_count(struct mount *m)
 
 enum pick { PICK_READY, PICK_EXPIRED, PICK_ALL };
 
-static bool picked(struct waiters *waiters, const struct waiter *waiter, enum pick pick)
+static bool picked(const struct waiter *waiter, enum pick pick)
 {
-    uint64_t limit_ns = waiters->mount->park_limit_ns;
-
     if (!waiter->armed)
         return false;
     switch (pick) {
     case PICK_READY:
         return is_ready(waiter);
     case PICK_EXPIRED:
-        return limit_ns > 0 && waiter->req != NULL && clock_mono_ns() - waiter->since_ns > limit_ns;
+        return waiter->expires_ns != 0 && clock_mono_ns() >= waiter->expires_ns;
     case PICK_ALL:
         break;
     }
@@ -225,7 +222,7 @@ static void wake_some(struct waiters *waiters, struct mpool *pool, enum pick pic
     pthread_mutex_lock(&waiters->lock);
     for (struct waiter *waiter = pool->wait.first; waiter != NULL; waiter = next) {
         next = waiter->next;
-        if (!picked(waiters, waiter, pick))
+        if (!picked(waiter, pick))
             continue;
         take_out(waiters, waiter);
         waiter->next = woken;

@@ -18,7 +18,7 @@
 enum wake_reason {
     WAKE_LOOK,      /* there is something, or the pool is gone: look */
     WAKE_INTERRUPT, /* a signal: answer EINTR at once */
-    WAKE_EXPIRED,   /* the kernel would not wait longer: EINTR, the program reads again */
+    WAKE_EXPIRED,   /* expires_ns has come */
     WAKE_STOP,      /* the mount ends: ECONNABORTED */
 };
 
@@ -26,13 +26,13 @@ struct waiter {
     struct mpool *pool; /* set by the owner, who keeps a reference while it is parked */
     uint64_t pos;       /* wake when the head of the pool has passed this ... */
     uint64_t due_ns;    /* ... or rather, when not 0, at this time and no earlier */
+    uint64_t expires_ns; /* it does not wait beyond this time, or a quarter of a second more; 0: it does */
     fuse_req_t req;     /* the request that waits; NULL when there is none */
     void (*wake)(struct waiter *waiter, enum wake_reason reason);
 
     /* Only waiters.c: */
     struct waiter *next, **prev;
     uint64_t id;
-    uint64_t since_ns;
     bool parked, armed, interrupted;
 };
 

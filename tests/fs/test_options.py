@@ -119,7 +119,7 @@ class Options(mount.Case):
         self.assertFalse(self.is_mounted())
 
     def test_what_is_wrong_with_an_option(self):
-        known = "Known are allow_other, ro, rw, size=SIZE, list_live=no, append_size=N, auto_unmount and remount."
+        known = "Known are allow_other, ro, rw, size=SIZE, list_live=no, heartbeat=SEC, append_size=N, auto_unmount and remount."
         for option, message, hint in (
             ("fast", "unknown mount option 'fast'", known),
             ("ro=1", "unknown mount option 'ro=1'", known),
@@ -130,6 +130,11 @@ class Options(mount.Case):
             ("size=1", "mount option 'size=1': a pool has at least 8192 bytes", None),
             ("size=much", "invalid size in mount option 'size=much'", None),
             ("append_size=1G", "mount option 'append_size=1G': at most 64M", None),
+            ("heartbeat=0", "mount option 'heartbeat=0': from 1 to 86400 seconds", None),
+            ("heartbeat=2d", "invalid duration in mount option 'heartbeat=2d'", None),
+            ("heartbeat=-1", "invalid duration in mount option 'heartbeat=-1'", None),
+            ("hartbeat=3", "unknown mount option 'hartbeat=3'", "Did you mean 'heartbeat'?"),
+            ("stamp", "unknown mount option 'stamp'", known),
             ("list_live=maybe", "mount option 'list_live=maybe': yes or no", None),
         ):
             with self.subTest(option=option):
