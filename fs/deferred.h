@@ -10,6 +10,7 @@ struct deferred {
     struct mount *m;
     fuse_req_t req;
     struct node *node; /* with a reference, and its pool open */
+    void (*run)(struct work *work);
 };
 
 /* The pool of the node, if any, is open; the caller has seen to that. */

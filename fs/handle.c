@@ -1,6 +1,7 @@
 #include "handle.h"
 
 #include "failure.h"
+#include "patience.h"
 #include "status.h"
 #include "work.h"
 
@@ -93,7 +94,9 @@ static void read_slowly(struct work *work)
 {
     struct slow_read *slow = (struct slow_read *)work;
 
+    patience_for(slow->req);
     slow->make(slow->req, slow->handle, slow->size, slow->off);
+    patience_for(NULL);
     handle_unref(slow->handle);
     free(slow);
 }

@@ -293,7 +293,7 @@ static bool enter_made(struct lookup *l, enum view_patience patience)
     case VIEW_LATER:
         if (patience == VIEW_QUICK)
             return false;
-        reply_error(l, ECONNABORTED); /* the mount is ending */
+        reply_error(l, ECONNABORTED); /* the mount is ending, or the caller */
         break;
     }
     return true;

@@ -4,6 +4,7 @@
 #include "pool/cursor.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define CACHE_MAX 64        /* lists without a user that are kept */
 #define JUMP_MAX (1u << 20) /* blocks; a pool that lost more than this at once is begun anew */
@@ -189,6 +190,13 @@ void matches_lock(struct matches *list)
 bool matches_trylock(struct matches *list)
 {
     return pthread_mutex_trylock(&list->lock) == 0;
+}
+
+bool matches_lock_until(struct matches *list, uint64_t until_ns)
+{
+    struct timespec until = {(time_t)(until_ns / NS_PER_S), (long)(until_ns % NS_PER_S)};
+
+    return pthread_mutex_clocklock(&list->lock, CLOCK_MONOTONIC, &until) == 0;
 }
 
 void matches_unlock(struct matches *list)

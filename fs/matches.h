@@ -31,6 +31,8 @@ void matches_forget_lost(struct mount *m);
 
 void matches_lock(struct matches *list);
 bool matches_trylock(struct matches *list);
+/* False when somebody else still has it at that time of clock_mono_ns(). */
+bool matches_lock_until(struct matches *list, uint64_t until_ns);
 void matches_unlock(struct matches *list);
 
 /* All of the following: under lock. */

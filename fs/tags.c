@@ -213,7 +213,7 @@ static enum view_result count(struct tags *tags, struct pool *pool, enum view_pa
             break;
         if (++looked < VIEW_QUICK_MESSAGES)
             continue;
-        if (patience == VIEW_QUICK || atomic_load(&m->stopping))
+        if (patience == VIEW_QUICK || patience_lost(m))
             return VIEW_LATER;
         looked = 0;
         sched_yield();

@@ -228,6 +228,17 @@ static int matching_range(struct mpool *pool, const struct place *place,
     return measure_matches(pool, bounds, list, ret, err);
 }
 
+/* Somebody else may be at it for long; he lets others have it in between. */
+static bool take_list(const struct mount *m, struct matches *list, enum view_patience patience)
+{
+    if (patience == VIEW_QUICK)
+        return matches_trylock(list);
+    while (!matches_lock_until(list, clock_mono_ns() + TURN_NS))
+        if (patience_lost(m))
+            return false;
+    return true;
+}
+
 enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *lens,
                               uint64_t newest, enum view_patience patience, struct matches **ret,
                               struct error *err)
@@ -241,9 +252,7 @@ enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *
         (void)fail(err, PLSM_ERROR_INTERNAL, "out of memory");
         return VIEW_FAILED;
     }
-    if (patience == VIEW_THOROUGH) {
-        matches_lock(list);
-    } else if (!matches_trylock(list)) {
+    if (!take_list(m, list, patience)) {
         matches_unref(m, list);
         return VIEW_LATER;
     }
@@ -255,6 +264,8 @@ enum view_result view_matches(struct mount *m, struct mpool *pool, struct lens *
            patience == VIEW_THOROUGH && !atomic_load(&m->stopping)) {
         if (clock_mono_ns() < turn_ns)
             continue;
+        if (patience_lost(m))
+            break;
         matches_unlock(list);
         sched_yield();
         matches_lock(list);

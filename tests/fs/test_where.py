@@ -4,12 +4,13 @@ import errno
 import json
 import os
 import pathlib
+import signal
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 import mount
-from mount import NOBODY, datas, seqs, until
+from mount import NOBODY, SLOW, datas, seqs, until
 
 
 class Where(mount.Case):
@@ -239,6 +240,58 @@ class Strangers(mount.Shared):
         paths = [f["path"] for f in failures]
         for name in ("from/1", "live/last/0", "live/next"):
             self.assertIn("ci/%s/%s" % (hard, name), paths)
+
+
+class Costly(mount.Case):
+    """Tenths of a second for each message."""
+
+    EXPRESSION = "[range(100000)] | add > %d"
+
+    def setUp(self):
+        super().setUp()
+        self.mkpool("big", size="16M")
+        self.mkpool("few")
+        self.append("big", *[{}] * 1000)
+        self.append("few", *[{}] * 5)
+
+    def view(self, pool, n):
+        return "%s/where/%s/from/1" % (pool, self.EXPRESSION % n)
+
+    def wait_for_answer(self, reader):
+        """Until the program sleeps in a request of any kind."""
+        def sleeps():
+            with open("/proc/%d/wchan" % reader.pid) as wchan:
+                return wchan.read() in ("request_wait_answer", "__fuse_request_send", "__fuse_simple_request")
+
+        until("the program waits for the mount", lambda: sleeps() and os.path.basename(os.readlink("/proc/%d/exe" % reader.pid)) != "bash")
+
+    def test_a_program_that_is_killed_ends_at_once(self):
+        for n, command in enumerate(("exec stat '%s'", "exec cat '%s'", "exec ls -l '%s'")):
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                with self.subTest(command=command, number=number):
+                    reader = self.start(command % self.view("big", 100 * n + number))
+                    self.wait_for_answer(reader)
+                    begin = time.monotonic()
+                    reader.send_signal(number)
+                    self.finish(reader, status=-number)
+                    self.assertLess(time.monotonic() - begin, SLOW)
+
+    def test_also_the_one_that_waits_for_another_who_asked_the_same(self):
+        view = self.view("big", 0)
+        first, second = self.start(["stat", view]), self.start(["stat", view])
+        self.wait_for_answer(first)
+        begin = time.monotonic()
+        for reader in first, second:
+            reader.send_signal(signal.SIGKILL)
+            self.finish(reader, status=-signal.SIGKILL)
+        self.assertLess(time.monotonic() - begin, SLOW)
+
+    def test_a_signal_that_does_not_end_the_program_ends_no_look_up(self):
+        script = "$SIG{USR1} = sub { print qq(signal\\n) }; $| = 1; print -s shift, qq(\\n)"
+        reader = self.start(["perl", "-e", script, self.view("few", 0)])
+        self.wait_for_answer(reader)
+        reader.send_signal(signal.SIGUSR1)
+        self.assertEqual(set(self.finish(reader).split()), {"signal", str(len(self.read("few/all")))})
 
 
 if __name__ == "__main__":
