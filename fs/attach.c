@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "ops.h"
+#include "wire.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -103,8 +104,10 @@ int attach(struct mount *m, char *options, struct error *err)
         (void)fail(err, PLSM_ERROR_IO, "libfuse refused the mount options '%s'", options);
         return *said != '\0' ? fail_cause(err, said) : -1;
     }
-    if (mounted == 0)
+    if (mounted == 0) {
+        wire_use(m->session);
         return 0;
+    }
     fuse_session_destroy(m->session);
     return refused(m, said, err);
 }

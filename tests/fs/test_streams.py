@@ -317,6 +317,15 @@ class Calls(mount.Case):
         os.lseek(fd, 0, os.SEEK_SET)
         self.assert_errno(errno.EINVAL, os.read, fd, 4096)
 
+    def test_answers_of_every_length(self):
+        self.append("ci", *({"text": "x" * n} for n in range(300, 500)))
+        lines = self.read("ci/all").splitlines(keepends=True)
+        self.assertLess(len(lines[0]), 450)
+        self.assertGreater(len(lines[-1]), 550)
+        fd = self.nonblocking("ci/live/from/1")
+        for line in lines:
+            self.assertEqual(os.read(fd, 700).decode(), line)
+
     def test_splice_is_refused_so_that_programs_read(self):
         self.append("ci", {"n": 1})
         fd = self.open("ci/live/from/1")
