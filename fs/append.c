@@ -63,13 +63,6 @@ struct drain {
     struct mpool *pool;
 };
 
-/* Clears what is looked at when nothing failed; the rest is 1.5 KB, which costs more than the append of a short message. */
-static struct error *no_error(struct error *err)
-{
-    err->kind = PLSM_ERROR_NONE;
-    return err;
-}
-
 static bool queue_in_use(struct mpool *pool)
 {
     return atomic_load(&pool->appends.draining);
@@ -117,6 +110,8 @@ static bool count_held(struct writer *w)
 {
     size_t before = atomic_load(&w->held), now = framing_held(&w->framing);
 
+    if (now == before)
+        return true;
     if (now > before && !mount_hold(w->handle.m, now - before))
         return false;
     if (now < before)
@@ -177,7 +172,8 @@ static void push(struct write_job *job)
     }
     if (end > 0) {
         job->complete = job->at + end;
-        atomic_store(&w->told, false); /* what is unfinished from now on is another text */
+        if (atomic_load(&w->told)) /* the look costs less than the store */
+            atomic_store(&w->told, false); /* what is unfinished from now on is another text */
     }
     job->at += used;
     job->wrong = job->at;
@@ -385,7 +381,7 @@ static void enqueue(const struct write_job *job)
     if (job->err->kind != PLSM_ERROR_NONE)
         queued->err = *job->err;
     else
-        (void)no_error(&queued->err);
+        (void)error_clear(&queued->err);
     if (job->n > 0)
         memcpy(queued->data, job->p, job->n);
     queued->job.err = &queued->err;
@@ -417,7 +413,7 @@ static void writer_write(fuse_req_t req, struct handle *h, const char *p, size_t
                             .req = req,
                             .p = p,
                             .n = n,
-                            .err = no_error(&err),
+                            .err = error_clear(&err),
                             .nonblock = (fi->flags & O_NONBLOCK) != 0};
 
     if (w->sync || queue_in_use(pool_of(w))) {
@@ -489,7 +485,7 @@ static void writer_release(struct handle *h)
 {
     struct writer *w = (struct writer *)h;
     struct error err;
-    struct write_job job = {.writer = w, .end = true, .err = no_error(&err)};
+    struct write_job job = {.writer = w, .end = true, .err = error_clear(&err)};
 
     if (w->framing.kind != FRAMING_LINES)
         return;
@@ -504,7 +500,7 @@ static void writer_abandon(struct handle *h)
 {
     struct writer *w = (struct writer *)h;
     struct error err;
-    struct write_job job = {.writer = w, .end = true, .err = no_error(&err)};
+    struct write_job job = {.writer = w, .end = true, .err = error_clear(&err)};
     uint64_t deadline_ns = clock_mono_ns() + BUSY_LEAST_NS;
 
     if (w->framing.kind != FRAMING_LINES)

@@ -135,7 +135,7 @@ static const struct node *expression_above(const struct node *node)
 
 void failure_note_lens(struct mount *m, const struct node *node, const struct lens *lens)
 {
-    struct error err = ERROR_INIT;
+    struct error err;
 
     while (lens_is_slow(lens) && lens_problem(lens, &err))
         failure_note(m, &(struct failure){.node = expression_above(node), .status = EINVAL, .err = &err});

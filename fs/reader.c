@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define WINDOW_BYTES (16 * 1024)
+#define WINDOW_ROOM (WINDOW_BYTES + 8 * 1024) /* so that they are moved to the front once in a while, not with each read */
 #define POLL_AGAIN_NS (10 * NS_PER_MS) /* until a poller is to ask once more when a worker was at it */
 
 /*
@@ -73,7 +74,7 @@ static enum filled fill(struct reader *r, size_t max, enum view_patience patienc
 static void remember(struct reader *r, const char *p, size_t n)
 {
     if (r->window == NULL)
-        r->window = malloc(WINDOW_BYTES);
+        r->window = malloc(WINDOW_ROOM);
     if (r->window == NULL)
         return;
     if (n >= WINDOW_BYTES) {
@@ -81,10 +82,12 @@ static void remember(struct reader *r, const char *p, size_t n)
         r->window_n = WINDOW_BYTES;
         return;
     }
-    size_t keep = r->window_n < WINDOW_BYTES - n ? r->window_n : WINDOW_BYTES - n;
-    memmove(r->window, r->window + r->window_n - keep, keep);
-    memcpy(r->window + keep, p, n);
-    r->window_n = keep + n;
+    if (r->window_n + n > WINDOW_ROOM) {
+        memmove(r->window, r->window + r->window_n - (WINDOW_BYTES - n), WINDOW_BYTES - n);
+        r->window_n = WINDOW_BYTES - n;
+    }
+    memcpy(r->window + r->window_n, p, n);
+    r->window_n += n;
 }
 
 /* Delivers from what is ready. */
@@ -126,7 +129,7 @@ static bool read_elsewhere(struct reader *r, fuse_req_t req, size_t size, uint64
         return false;
     }
     back = r->pos - off;
-    if (back > r->window_n)
+    if (back > r->window_n || back > WINDOW_BYTES)
         fuse_reply_err(req, EINVAL);
     else
         fuse_reply_buf(req, r->window + r->window_n - back, back < size ? back : size);
@@ -148,9 +151,10 @@ static bool lock_reader(struct reader *r, enum view_patience patience)
 static enum filled try_read(struct reader *r, fuse_req_t req, size_t size, uint64_t off,
                             enum view_patience patience, struct waiter *wait)
 {
-    struct error err = ERROR_INIT;
+    struct error err;
     enum filled filled;
 
+    (void)error_clear(&err);
     if (!lock_reader(r, patience))
         return FILL_LATER;
     if (read_elsewhere(r, req, size, off)) {

@@ -50,7 +50,7 @@ struct reader {
     uint64_t waits_ns; /* since when somebody reads and was given nothing; 0: nobody does */
     size_t counted;  /* bytes of them that mount_hold() knows of */
     uint64_t pos;    /* f_pos of the next byte */
-    char *window;    /* the last bytes delivered, made with the first read */
+    char *window;    /* it ends with the last bytes delivered; made with the first read */
     size_t window_n;
     struct work scan; /* for a poll that must look far */
     bool scanning;

@@ -317,6 +317,21 @@ class Calls(mount.Case):
         os.lseek(fd, 0, os.SEEK_SET)
         self.assert_errno(errno.EINVAL, os.read, fd, 4096)
 
+    def test_the_window_is_as_large_after_many_reads(self):
+        self.append("ci", *({"text": "x" * (n % 250)} for n in range(400)))
+        everything = self.read("ci/all").encode()
+        fd = self.nonblocking("ci/live/from/1")
+        done = 0
+        while done < len(everything):
+            done += len(os.read(fd, 350))  # one message, or a few
+            back = min(done, 16 << 10)
+            os.lseek(fd, done - back, os.SEEK_SET)
+            self.assertEqual(os.read(fd, 1 << 16), everything[done - back:done])
+            if done > back:
+                os.lseek(fd, done - back - 1, os.SEEK_SET)
+                self.assert_errno(errno.EINVAL, os.read, fd, 1 << 16)
+                os.lseek(fd, done, os.SEEK_SET)
+
     def test_answers_of_every_length(self):
         self.append("ci", *({"text": "x" * n} for n in range(300, 500)))
         lines = self.read("ci/all").splitlines(keepends=True)

@@ -49,6 +49,18 @@ struct error {
 
 #define ERROR_INIT ((struct error){0})
 
+/* The same on the way of short calls: only what is looked at is written, not 1.5 KB. */
+static inline struct error *error_clear(struct error *err)
+{
+    err->kind = PLSM_ERROR_NONE;
+    err->detail = ERROR_DETAIL_NONE;
+    err->os_errno = 0;
+    err->has_seq = err->has_offset = false;
+    err->seq = err->offset = 0;
+    err->message[0] = err->hint[0] = err->path[0] = err->cause[0] = '\0';
+    return err;
+}
+
 /* "NotFound", "Usage", ... as the envelope names them. */
 const char *error_kind_name(enum plsm_error_kind kind);
 
