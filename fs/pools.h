@@ -48,7 +48,8 @@ struct mpool {
         atomic_uint n; /* that wait; read without the lock */
         bool watched;       /* the waiting thread has it in its set ... */
         uint64_t watch_pos; /* ... and wakes when the head passes this */
-        uint64_t linger_ns; /* and keeps it there until then although nobody waits */
+        bool visited;       /* somebody has parked since the thread looked last */
+        uint64_t linger_ns; /* it keeps the pool in its set until then although nobody waits */
         bool listed;
         struct mpool *next, *done_next;
     } wait;

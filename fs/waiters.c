@@ -14,7 +14,7 @@ struct waiters {
     pthread_t thread;
     bool started;
     uint32_t control; /* changed to make the thread look at the lists again */
-    uint64_t last_id;
+    atomic_uint_fast64_t last_id;
     size_t n_parked;
     uint64_t due_ns;     /* the earliest time that the thread knows somebody wants to be woken at */
     struct mpool *pools; /* those with waiters, or lingering; the list holds a reference to each */
@@ -40,6 +40,14 @@ static bool is_ready(const struct waiter *waiter)
                                : mpool_ready(waiter->pool, waiter->pos);
 }
 
+/* The lock keeps others from counting at once; the fences are in waiters_park() and waiters_kick(). */
+static void count_waiting(struct mpool *pool, int change)
+{
+    unsigned n = atomic_load_explicit(&pool->wait.n, memory_order_relaxed);
+
+    atomic_store_explicit(&pool->wait.n, n + (unsigned)change, memory_order_relaxed);
+}
+
 static void insert(struct waiters *waiters, struct waiter *waiter)
 {
     struct waiter **first = &waiter->pool->wait.first;
@@ -52,13 +60,13 @@ static void insert(struct waiters *waiters, struct waiter *waiter)
     *first = waiter;
     waiter->parked = true;
     waiters->n_parked++;
-    atomic_fetch_add(&waiter->pool->wait.n, 1);
+    count_waiting(waiter->pool, 1);
 }
 
 static void take_out(struct waiters *waiters, struct waiter *waiter)
 {
     waiters->n_parked--;
-    atomic_fetch_sub(&waiter->pool->wait.n, 1);
+    count_waiting(waiter->pool, -1);
     *waiter->prev = waiter->next;
     if (waiter->next != NULL)
         waiter->next->prev = waiter->prev;
@@ -111,11 +119,7 @@ static void interrupted(fuse_req_t req, void *data)
 
 void waiters_interruptible(struct mount *m, struct waiter *waiter)
 {
-    struct waiters *waiters = m->waiters;
-
-    pthread_mutex_lock(&waiters->lock);
-    waiter->id = ++waiters->last_id;
-    pthread_mutex_unlock(&waiters->lock);
+    waiter->id = atomic_fetch_add(&m->waiters->last_id, 1) + 1;
     /* When it is interrupted already, parking will notice; registering would answer it in here, under its own lock. */
     if (!fuse_req_interrupted(waiter->req))
         fuse_req_interrupt_func(waiter->req, interrupted, (void *)(uintptr_t)waiter->id);
@@ -167,10 +171,10 @@ void waiters_park(struct mount *m, struct waiter *waiter)
 
     pthread_mutex_lock(&waiters->lock);
     if (waiter->id == 0)
-        waiter->id = ++waiters->last_id;
+        waiter->id = atomic_fetch_add(&waiters->last_id, 1) + 1;
     insert(waiters, waiter);
     listed_now = list_pool(waiters, pool);
-    pool->wait.linger_ns = clock_mono_ns() + LINGER_NS;
+    pool->wait.visited = true;
     unwatched =
         due_ns != 0 ? due_ns < waiters->due_ns : !pool->wait.watched || pool->wait.watch_pos > pos;
     pthread_mutex_unlock(&waiters->lock);
@@ -278,6 +282,9 @@ static uint64_t gather(struct waiters *waiters, struct mpool **ret_done)
     waitset_clear(&waiters->set);
     waiters->due_ns = UINT64_MAX;
     while ((pool = *at) != NULL) {
+        if (pool->wait.visited || pool->wait.first != NULL)
+            pool->wait.linger_ns = now + LINGER_NS;
+        pool->wait.visited = false;
         if ((pool->wait.first == NULL && now > pool->wait.linger_ns) || !watch_from(pool, &from)) {
             *at = pool->wait.next;
             pool->wait.listed = false;
