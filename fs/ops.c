@@ -23,26 +23,32 @@ static struct mount *mount_of(fuse_req_t req)
     return fuse_req_userdata(req);
 }
 
-static void count(fuse_req_t req)
+/* Only the loop does, so it needs no more than a load and a store. */
+static void count(struct mount *m)
 {
-    atomic_fetch_add_explicit(&mount_of(req)->requests, 1, memory_order_relaxed);
+    uint64_t n = atomic_load_explicit(&m->requests, memory_order_relaxed);
+
+    atomic_store_explicit(&m->requests, n + 1, memory_order_relaxed);
 }
 
 /* The node, or NULL and ESTALE answered. */
 static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 {
-    struct node *node = nodes_find(mount_of(req)->nodes, ino);
+    struct mount *m = mount_of(req);
+    struct node *node = nodes_find(m->nodes, ino);
 
-    count(req);
+    count(m);
     if (node == NULL)
         fuse_reply_err(req, ESTALE);
     return node;
 }
 
-static struct handle *handle_of(fuse_req_t req, const struct fuse_file_info *fi)
+static struct handle *handle_of(const struct fuse_file_info *fi)
 {
-    count(req);
-    return (struct handle *)(uintptr_t)fi->fh;
+    struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+
+    count(h->m);
+    return h;
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -305,7 +311,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(req, fi);
+    struct handle *h = handle_of(fi);
 
     (void)ino;
     if (off < 0)
@@ -317,7 +323,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *p, size_t n, off_t off,
                      struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(req, fi);
+    struct handle *h = handle_of(fi);
 
     (void)ino, (void)off;
     if (h->ops->write == NULL)
@@ -328,7 +334,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *p, size_t n, of
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(req, fi);
+    struct handle *h = handle_of(fi);
 
     (void)ino;
     if (h->ops->flush == NULL)
@@ -339,7 +345,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(req, fi);
+    struct handle *h = handle_of(fi);
 
     (void)ino, (void)datasync;
     if (h->ops->fsync == NULL)
@@ -351,7 +357,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                     struct fuse_pollhandle *ph)
 {
-    struct handle *h = handle_of(req, fi);
+    struct handle *h = handle_of(fi);
 
     (void)ino;
     h->ops->poll(req, h, ph);
@@ -359,7 +365,7 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(req, fi);
+    struct handle *h = handle_of(fi);
 
     (void)ino;
     if (h->ops->release != NULL)
