@@ -183,6 +183,7 @@ static size_t write_run(struct writing *w, const struct payload *payloads, size_
     }
     w->commit.newest_time = w->time_ns;
     ring_publish(ring, &w->commit);
+    ring_expect(ring, w->commit.head);
     return n_run;
 }
 

@@ -377,7 +377,18 @@ static int add_all(struct bytes array, struct buf *tags, uint32_t *raw, struct e
 /* Nearly all data is told from a message by the first letter of its first key. */
 bool message_may_begin(struct bytes object)
 {
-    return object.n > 2 && object.p[1] == '"' && memchr("stmd\\", object.p[2], 5) != NULL;
+    if (object.n <= 2 || object.p[1] != '"')
+        return false;
+    switch (object.p[2]) {
+    case 's':
+    case 't':
+    case 'm':
+    case 'd':
+    case '\\':
+        return true;
+    default:
+        return false;
+    }
 }
 
 int message_recognise(struct bytes object, struct buf *tags, uint32_t *raw, struct bytes *ret_data,
