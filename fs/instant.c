@@ -68,25 +68,32 @@ static int make_errors(struct making *making, struct error *err)
                           &making->time_ns, err);
 }
 
+/*
+ * It differs at every look.  Its time and its length do not, else tar and the like, which look before and after they
+ * read, would end with an error.
+ */
+#define STATS_BYTES 256
+
 static int make_stats(struct making *making, struct error *err)
 {
     struct mount *m = making->m;
     size_t handles;
 
-    making->time_ns = clock_real_ns();
     pthread_mutex_lock(&m->handles_lock);
     handles = m->n_handles;
     pthread_mutex_unlock(&m->handles_lock);
     if (buf_printf(making->out,
                    "{\"requests\":%llu,\"waiters\":%zu,\"handles\":%zu,\"names\":%zu,"
                    "\"notifications\":%llu,"
-                   "\"held_bytes\":%zu,\"uptime_s\":%llu}\n",
+                   "\"held_bytes\":%zu,\"uptime_s\":%llu}",
                    (unsigned long long)atomic_load(&m->requests), waiters_count(m), handles,
                    nodes_count(m->nodes), (unsigned long long)atomic_load(&m->notifications),
                    atomic_load(&m->held),
                    (unsigned long long)((clock_mono_ns() - m->start_mono_ns) / NS_PER_S)) < 0)
         return no_memory(err);
-    return 0;
+    return buf_printf(making->out, "%*s", STATS_BYTES - (int)making->out->n, "\n") < 0
+               ? no_memory(err)
+               : 0;
 }
 
 static int make_ctl(struct making *making, struct error *err)
