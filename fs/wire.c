@@ -3,7 +3,7 @@
  *
  *   The kernel looks up the page of every piece of memory that it copies from, and libfuse has two pieces, a header and the
  *   rest.  So short answers are put together first.
- *   read() and write() can be cancelled, for which libc makes ready in a process with threads.  Nobody is cancelled here, so the
+ *   read() and writev() can be cancelled, for which libc makes ready in a process with threads.  Nobody is cancelled here, so the
  *   bare calls do.  Not under the thread sanitizer, which has to know of both: what passes from one thread to another by way
  *   of the kernel is in order.
  */
@@ -17,10 +17,10 @@
 
 #ifdef __SANITIZE_THREAD__
 #define CALL_READ(fd, to, n) read(fd, to, n)
-#define CALL_WRITE(fd, p, n) write(fd, p, n)
+#define CALL_WRITEV(fd, pieces, n) writev(fd, pieces, n)
 #else
 #define CALL_READ(fd, to, n) syscall(SYS_read, fd, to, n)
-#define CALL_WRITE(fd, p, n) syscall(SYS_write, fd, p, n)
+#define CALL_WRITEV(fd, pieces, n) syscall(SYS_writev, fd, pieces, n)
 #endif
 
 #define SHORT_BYTES 512 /* most messages in their envelope, and every answer without data */
@@ -38,7 +38,7 @@ static ssize_t send_answer(int fd, struct iovec *pieces, int n, void *mount)
             memcpy(joined + bytes, pieces[i].iov_base, pieces[i].iov_len);
         bytes += pieces[i].iov_len;
     }
-    return CALL_WRITE(fd, joined, bytes);
+    return CALL_WRITEV(fd, (&(struct iovec){joined, bytes}), 1);
 }
 
 static ssize_t receive_request(int fd, void *to, size_t room, void *mount)
