@@ -158,5 +158,40 @@ while left:
         self.assertEqual(self.finish(two), self.read("ci/all"))
 
 
+LIMIT = "/proc/sys/fs/fuse/max_request_timeout"
+# $1: what stands for LIMIT in this namespace, $2: pools, $3: where to mount them, $4: python
+IMPATIENT_KERNEL = """mount --bind "$1" %s && plasmite mount "$2" "$3" || exit 9
+"$4" - "$3/ci" <<'END'
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True) # python's own read() goes on after EINTR
+room = ctypes.create_string_buffer(4096)
+with open(sys.argv[1] + "/live/last/0", "rb", 0) as file:
+    for _ in range(2):
+        print(libc.read(file.fileno(), room, 4096), errno.errorcode[ctypes.get_errno()], flush=True)
+    os.system("echo '{}' > %%s/append" %% sys.argv[1])
+    print(libc.read(file.fileno(), room, 4096) > 0, flush=True)
+END
+plasmite umount "$3"
+""" % LIMIT
+
+
+class ImpatientKernel(mount.Case):
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() != 0:
+            self.skipTest("only root can show the daemon another limit of the kernel")
+        if not os.path.exists(LIMIT):
+            self.skipTest("this kernel has no such limit")
+
+    def test_a_read_is_answered_before_the_kernel_ends_the_mount(self):
+        self.mkpool("ci")
+        limit, place = self.dir + "/limit", self.dir + "/impatient"
+        pathlib.Path(limit).write_text("1\n")
+        os.mkdir(place)
+        words = [limit, self.pools, place, sys.executable]
+        out = self.run_ok(["unshare", "--mount", "bash", "-c", IMPATIENT_KERNEL, "bash"] + words, cwd=self.dir)
+        self.assertEqual(out, "-1 EINTR\n-1 EINTR\nTrue\n")
+
+
 if __name__ == "__main__":
     mount.main()
