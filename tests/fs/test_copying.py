@@ -76,7 +76,7 @@ class Walkers(mount.Case):
             "tar cf ../t.tar --exclude=README .; tar df ../t.tar; tar c --sparse . | tar t > ../out; tar cz ci | tar tz > ../out",
             "rsync -an . ../none; rsync -aHS . ../copy; rsync -a --delete . ../copy; rsync -anic . ../copy > ../out",
             "cp -a --sparse=always . ../copy2; cp -al ../copy2 ../copy3; cp -dR --reflink=auto ci ../copy4; diff -r --no-dereference ../copy2/ci ../copy3/ci",
-            "du -sb . > ../out; du -axh --apparent-size . > ../out; df . > ../out; df -ai > ../out; stat -f ci/* > ../out",
+            "du -sb . > ../out; du -axh --apparent-size . > ../out; df . > ../out; df -ai . > ../out; stat -f ci/* > ../out",
             "realpath ci/* > ../out; readlink -f ci/follow > ../out; namei -l $PWD/ci/all > ../out; test -w ci/append -a -s ci/all -a ! -s ci/append",
             "busybox find . -type f -exec busybox md5sum {} + > ../out; busybox grep -rl status ci/tail ci/data/tail > ../out; busybox tar c ci | busybox tar t > ../out",
             "perl -MFile::Find -e 'find({no_chdir => 1, wanted => sub { -f and open my $f, \"<\", $_ and local $/ and <$f> }}, \".\")'",
