@@ -189,6 +189,16 @@ static void frames_of_a_dead_writer__are_not_recovered(void **state)
     }
 }
 
+/* Closes the pool; in the next boot it has messages 1 to newest, all whole. */
+static void has_after_a_boot(struct pool *pool, const char *path, uint64_t newest)
+{
+    pool_close(pool);
+    another_boot(path);
+    auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+    assert_int_equal(bounds_of(again).newest, newest);
+    all_are_there(again, 1, newest);
+}
+
 /* One that died before another wrote a message, as long as its own first one, in its place. */
 static void frames_of_a_dead_writer__are_not_recovered_behind_another(void **state)
 {
@@ -199,11 +209,7 @@ static void frames_of_a_dead_writer__are_not_recovered_behind_another(void **sta
     append_up_to(pool, 10, SIZE);
     die_writing(pool, 5);
     append_up_to(pool, 11, SIZE);
-    pool_close(pool);
-    another_boot(path);
-    auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
-    assert_int_equal(bounds_of(again).newest, 11);
-    all_are_there(again, 1, 11);
+    has_after_a_boot(pool, path, 11);
 }
 
 /* ---- what a power cut took ---- */
@@ -244,11 +250,7 @@ static void what_a_power_cut_took__does_not_come_back_with_the_next(void **state
         if (back)
             pool->now_ns = in_the_past;
         append_up_to(pool, 101, SIZE);
-        pool_close(pool);
-        another_boot(path);
-        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
-        assert_int_equal(bounds_of(again).newest, 101);
-        all_are_there(again, 1, 101);
+        has_after_a_boot(pool, path, 101);
     }
 }
 
