@@ -27,7 +27,7 @@ static inline uint32_t crc32c_short(uint32_t crc, const void *p, size_t n)
 
     for (; n >= 32; n -= 32, at += 32)
         __asm__("crc32q (%1), %0\n\tcrc32q 8(%1), %0\n\tcrc32q 16(%1), %0\n\tcrc32q 24(%1), %0"
-                : "+r"(state)
+                : "+&r"(state) /* written before `at` is read for the last time */
                 : "r"(at), "m"(*(const unsigned char(*)[32])at));
     for (; n >= 8; n -= 8, at += 8) {
         uint64_t word;
