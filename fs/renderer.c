@@ -2,8 +2,8 @@
 
 #include "mount.h"
 
-#define WINDOW_MAX (512 * 1024)              /* bytes kept of one file without being counted as large */
-#define AHEAD_MAX (128 * 1024) /* bytes made before they are asked for */
+#define AHEAD_MAX (128 * 1024)            /* bytes made before they are asked for */
+#define WINDOW_MAX (512 * 1024)           /* bytes kept of one file without being counted as large */
 #define WINDOWS_MAX (32ULL * 1024 * 1024) /* bytes kept so of all files: who comes later keeps none */
 
 static atomic_size_t windows_total;
@@ -20,10 +20,13 @@ static size_t unread(const struct renderer *r)
 
 /* ---- memory ---- */
 
-static bool take_memory(const struct lines *lines, size_t bytes)
+/* More than WINDOW_MAX is kept for the rest of a large line alone, and writers must do without it. */
+static bool take_memory(const struct renderer *r, const struct lines *lines)
 {
+    size_t bytes = r->made.cap;
+
     if (bytes > WINDOW_MAX)
-        return mount_hold(lines->pool->mount, bytes);
+        return unread(r) > LARGE_MESSAGE && mount_hold(lines->pool->mount, bytes);
     if (atomic_fetch_add(&windows_total, bytes) + bytes <= WINDOWS_MAX)
         return true;
     atomic_fetch_sub(&windows_total, bytes);
@@ -45,7 +48,7 @@ static bool keep_made(struct renderer *r, const struct lines *lines)
     if (r->made.cap == r->counted)
         return true;
     give_memory_back(r, lines);
-    if (take_memory(lines, r->made.cap)) {
+    if (take_memory(r, lines)) {
         r->counted = r->made.cap;
         return true;
     }

@@ -227,6 +227,11 @@ class Large(mount.Case):
             for off in range(0, self.size + n, n):
                 self.part(fd, off, n)
 
+    def test_a_reader_who_stops_keeps_no_memory_from_writers(self):
+        for n in range(2):  # before the large message
+            self.part(self.direct(), n << 20, 1 << 20)
+        self.assertEqual(json.loads(self.read(".plasmite/stats"))["held_bytes"], 0)
+
     def test_several_at_once(self):
         fd = self.direct()
 
