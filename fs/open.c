@@ -163,7 +163,7 @@ static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int fla
     if (o.later && patience == VIEW_QUICK)
         return false;
     if (o.later)
-        status = ECONNABORTED; /* the mount is ending */
+        status = ECONNABORTED; /* the mount is ending, or the caller */
     if (status != 0)
         fuse_reply_err(req, status);
     else

@@ -20,7 +20,7 @@ enum copy_state { COPY_NONE, COPY_PARKED, COPY_RUNNING, COPY_ENDED };
 
 struct snapshot {
     atomic_uint refs;
-    struct lines lines; /* pool and lens are references; no pool: bytes alone.  The list is there while open */
+    struct lines lines; /* pool and lens are references; no pool: bytes alone.  The list: while open */
 
     pthread_mutex_t lock;
     unsigned opens;
@@ -328,7 +328,8 @@ enum view_result snapshot_open(struct snapshot *snap, enum view_patience patienc
     if (needs_list(snap)) {
         struct mount *m = snap->lines.pool->mount;
         enum view_result result =
-            view_matches(m, snap->lines.pool, snap->lines.lens, snap->lines.range.last, patience, &list, err);
+            view_matches(m, snap->lines.pool, snap->lines.lens, snap->lines.range.last, patience,
+                         &list, err);
 
         if (result != VIEW_OK)
             return result;

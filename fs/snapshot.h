@@ -37,10 +37,10 @@ enum view_result snapshot_open(struct snapshot *snap, enum view_patience patienc
                                struct error *err);
 void snapshot_close(struct snapshot *snap);
 
-/* What was read.  Both are for snapshot_part_done() alone to change. */
+/* What was read. */
 struct part {
     struct bytes bytes;
-    bool is_made; /* the snapshot is locked for it */
+    bool is_made; /* for snapshot_part_done(): the snapshot is locked for it */
 };
 
 /*

@@ -281,8 +281,8 @@ void cursor_skip(struct cursor *cursor, const struct frame_view *view)
 }
 
 /*
- * Copies the body of the frame that find_frame() found to `to`; the cursor moves on only when the copy is good.  CURSOR_GAP: it was
- * overwritten meanwhile.
+ * Copies the body of the frame that find_frame() found to `to`; the cursor moves on only when the
+ * copy is good.  CURSOR_GAP: it was overwritten meanwhile.
  */
 static enum cursor_result take_body(struct pool *pool, struct cursor *cursor,
                                     const struct frame *frame, char *to, struct error *err)
@@ -412,7 +412,8 @@ enum cursor_result cursor_render(struct pool *pool, struct cursor *cursor, uint6
             result = catch_up(pool, cursor, err);
         }
         if (result == CURSOR_GAP && out->n > begin) {
-            *cursor = before; /* the next call meets it first thing, so that its caller knows the first lost number */
+            /* the next call meets it first thing, so that its caller knows the first lost number */
+            *cursor = before;
             break;
         }
         if (result != CURSOR_MESSAGE)

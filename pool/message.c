@@ -188,12 +188,12 @@ char *envelope_head(char *out, uint64_t seq, uint64_t time_ns, struct time_cache
     return PUT(out + TIME_TEXT_LEN, TEXT_META);
 }
 
-char *envelope_close(char *out, size_t tags_len, size_t data_len)
+char *envelope_close(char *at, size_t tags_len, size_t data_len)
 {
     if (tags_len > 0)
-        memmove(out, out + ENVELOPE_GAP, tags_len);
-    out = PUT(out + tags_len, TEXT_DATA);
-    return PUT(out + data_len, TEXT_END);
+        memmove(at, at + ENVELOPE_GAP, tags_len);
+    at = PUT(at + tags_len, TEXT_DATA);
+    return PUT(at + data_len, TEXT_END);
 }
 
 uint64_t message_length(uint64_t seq, size_t tags_len, size_t data_len)
