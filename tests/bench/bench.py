@@ -322,6 +322,7 @@ def lanes():
             ("write", "mount: write 100 B", 20000, "us", aim_ratio(0.9)),
             ("bulk", "mount: lines of 100 B, 64 KiB a write", 1000000, "rate", aim_rate(3e6)),
             ("view", "mount: cat all of 64 MiB, bytes", 1, "rate", aim_ratio(0.85)),
+            ("text", "mount: beside text in memory, bytes", 1, "rate", None),
             ("again", "mount: the same unchanged, bytes", 1, "rate", aim_ratio(0.85)),
             ("follow", "mount: write to blocked follow, p50", 5000, "us", aim_ratio(0.83)),
             ("other", "mount: a program's append to follow, p50", 5000, "us", aim_ratio(0.83))):

@@ -1,9 +1,10 @@
 /*
  * The empty file system, the floor under the mount:  bench_fusefs MOUNTPOINT
  *
- * Directories `a` and `b` with three files each.  `all` is 64 MiB of nothing.  `append` takes every write and throws it away, except that a read of `follow`
- * that waits is answered with it.  Node classes, flags and timeouts are those of our mount, so that the kernel does
- * the same work for both; one thread, as there.  Runs in the foreground until SIGTERM.
+ * Directories `a` and `b` with four files each.  `all` is 64 MiB of nothing, out of the same few pages; `text` is 64 MiB that lie ready in
+ * memory, as they must for any file system that has something to show.  `append` takes every write and throws it away, except that a
+ * read of `follow` that waits is answered with it.  Node classes, flags and timeouts are those of our mount, so that the kernel does the
+ * same work for both; one thread, as there.  Runs in the foreground until SIGTERM.
  */
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
@@ -32,7 +33,9 @@ enum {
     NODE_FOLLOW_A,
     NODE_FOLLOW_B,
     NODE_ALL_A,
-    NODE_ALL_B
+    NODE_ALL_B,
+    NODE_TEXT_A,
+    NODE_TEXT_B
 };
 
 /* One `follow`. */
@@ -44,6 +47,7 @@ struct line {
 };
 
 static struct line lines[2];
+static char *text; /* ALL_BYTES */
 
 static struct line *line_of(fuse_ino_t node)
 {
@@ -60,6 +64,16 @@ static bool is_all(fuse_ino_t node)
     return node == NODE_ALL_A || node == NODE_ALL_B;
 }
 
+static bool is_text(fuse_ino_t node)
+{
+    return node == NODE_TEXT_A || node == NODE_TEXT_B;
+}
+
+static bool is_view(fuse_ino_t node)
+{
+    return is_all(node) || is_text(node);
+}
+
 static bool is_append(fuse_ino_t node)
 {
     return node == NODE_APPEND_A || node == NODE_APPEND_B;
@@ -69,12 +83,14 @@ static struct stat attr_of(fuse_ino_t node)
 {
     struct stat st = {.st_ino = node, .st_nlink = 1, .st_uid = getuid(), .st_gid = getgid()};
 
-    st.st_mode = is_follow(node) || is_all(node) ? S_IFREG | 0444 : is_append(node) ? S_IFREG | 0666 : S_IFDIR | 0755;
+    st.st_mode = is_follow(node) || is_view(node) ? S_IFREG | 0444
+                 : is_append(node)                ? S_IFREG | 0666
+                                                  : S_IFDIR | 0755;
     if (is_follow(node)) {
         st.st_size = STREAM_BYTES;
         st.st_blocks = STREAM_BYTES / 512;
     }
-    if (is_all(node)) {
+    if (is_view(node)) {
         st.st_size = ALL_BYTES;
         st.st_blocks = ALL_BYTES / 512;
     }
@@ -91,6 +107,7 @@ static fuse_ino_t find(fuse_ino_t parent, const char *name)
         {NODE_ROOT, "a", NODE_A},          {NODE_ROOT, "b", NODE_B},          {NODE_A, "append", NODE_APPEND_A},
         {NODE_B, "append", NODE_APPEND_B}, {NODE_A, "follow", NODE_FOLLOW_A}, {NODE_B, "follow", NODE_FOLLOW_B},
         {NODE_A, "all", NODE_ALL_A},       {NODE_B, "all", NODE_ALL_B},
+        {NODE_A, "text", NODE_TEXT_A},     {NODE_B, "text", NODE_TEXT_B},
     };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -135,7 +152,7 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO};
 
     (void)fi;
-    if (is_all(node)) {
+    if (is_view(node)) {
         out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
     } else if (is_append(node)) {
         out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_PARALLEL_DIRECT_WRITES;
@@ -196,12 +213,12 @@ static void op_read(fuse_req_t req, fuse_ino_t node, size_t n, off_t off, struct
     struct line *line = line_of(node);
 
     (void)fi;
-    if (is_all(node)) {
+    if (is_view(node)) {
         if (n > sizeof nothing)
             n = sizeof nothing;
         if (off + (off_t)n > ALL_BYTES)
             n = off < ALL_BYTES ? (size_t)(ALL_BYTES - off) : 0;
-        fuse_reply_buf(req, nothing, n);
+        fuse_reply_buf(req, is_text(node) ? text + off : nothing, n);
     } else if (is_append(node)) {
         fuse_reply_buf(req, NULL, 0);
     } else if (line->n > 0 && line->n <= n) {
@@ -236,6 +253,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_fusefs MOUNTPOINT\n");
         return 2;
     }
+    text = malloc(ALL_BYTES);
+    if (text == NULL)
+        return 1;
+    memset(text, 'x', ALL_BYTES);
     if (fuse_opt_add_arg(&args, argv[0]) != 0 || fuse_opt_add_arg(&args, "-o") != 0 ||
         fuse_opt_add_arg(&args, "fsname=bench,subtype=bench,default_permissions") != 0)
         return 1;
@@ -252,5 +273,6 @@ int main(int argc, char **argv)
     fuse_remove_signal_handlers(session);
     fuse_session_destroy(session);
     fuse_opt_free_args(&args);
+    free(text);
     return result < 0 ? 1 : 0; /* a signal that ended the loop is its number */
 }
