@@ -1,6 +1,7 @@
 #include "dir.h"
 
 #include "attr.h"
+#include "base/cleanup.h"
 #include "failure.h"
 #include "handle.h"
 #include "log.h"
@@ -240,32 +241,47 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
     free(path);
 }
 
-void dir_statfs(fuse_req_t req, struct mount *m)
+/* What the files of all pools take: bytes, and how many there are. */
+static uint64_t pools_size(const struct mount *m, uint64_t *ret_n)
 {
     struct store_list pools;
+    uint64_t bytes = 0;
+
+    *ret_n = 0;
+    if (store_list(m->dir, &pools, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < pools.n; i++) {
+        auto_free char *path = pools_path(m, pools.names[i]);
+        struct stat one;
+
+        if (path == NULL || stat(path, &one) < 0)
+            continue;
+        bytes += (uint64_t)one.st_size;
+        ++*ret_n;
+    }
+    store_list_done(&pools);
+    return bytes;
+}
+
+/* df shows as used what is neither free nor there for root alone, so the whole is the pools and what the disk has left for more. */
+void dir_statfs(fuse_req_t req, struct mount *m)
+{
     struct statvfs below, st;
-    uint64_t total = 0;
+    uint64_t unit, bytes, n;
 
     if (statvfs(m->dir, &below) < 0) {
         fuse_reply_err(req, errno);
         return;
     }
-    if (store_list(m->dir, &pools, NULL) == 0) {
-        for (size_t i = 0; i < pools.n; i++) {
-            char *path = pools_path(m, pools.names[i]);
-            struct stat one;
-
-            if (path != NULL && stat(path, &one) == 0)
-                total += (uint64_t)one.st_size;
-            free(path);
-        }
-        store_list_done(&pools);
-    }
+    unit = below.f_frsize > 0 ? below.f_frsize : below.f_bsize;
+    bytes = pools_size(m, &n);
     st = (struct statvfs){.f_bsize = below.f_bsize,
-                          .f_frsize = below.f_frsize,
+                          .f_frsize = unit,
+                          .f_blocks = below.f_bfree + (unit > 0 ? (bytes + unit - 1) / unit : 0),
                           .f_bfree = below.f_bfree,
                           .f_bavail = below.f_bavail,
+                          .f_files = below.f_ffree + n,
+                          .f_ffree = below.f_ffree,
                           .f_namemax = 255};
-    st.f_blocks = below.f_frsize == 0 ? 0 : total / below.f_frsize;
     fuse_reply_statfs(req, &st);
 }

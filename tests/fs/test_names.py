@@ -230,12 +230,25 @@ class Listing(mount.Case):
         self.assertEqual(os.stat(self.path("a/tag")).st_nlink, 1)
         self.assertEqual(os.stat(self.path("a")).st_mtime, os.stat(self.path("a/tag")).st_mtime)
 
-    def test_what_df_and_findmnt_say(self):
+    def test_what_df_says(self):
+        """Used is what the pools take, available what the disk has left for more; both together are the size."""
+        columns = "size,used,avail,itotal,iused,iavail"
+        for size, pools in (0, 3), (4 << 20, 4):
+            if size:
+                self.mkpool("more", size=size)
+            numbers = self.run_ok("df -B1 --output=%s . | tail -n1" % columns)
+            of = dict(zip(columns.split(","), map(int, numbers.split())))
+            self.assertEqual((of["used"], of["iused"]), ((3 << 20) + size, pools), numbers)
+            self.assertEqual(of["itotal"], pools + of["iavail"])
+            self.assertGreaterEqual(of["size"], of["used"] + of["avail"])  # the disk keeps something for root
+            behind = os.statvfs(self.pools)  # where others write, too
+            self.assertAlmostEqual(of["size"], of["used"] + behind.f_bfree * behind.f_frsize, delta=1 << 30)
+            self.assertAlmostEqual(of["avail"], behind.f_bavail * behind.f_frsize, delta=1 << 30)
         status = os.statvfs(self.mnt)
-        self.assertEqual(status.f_blocks * status.f_frsize, 3 << 20)
-        self.assertEqual(status.f_namemax, 255)
-        behind = os.statvfs(self.pools)
-        self.assertAlmostEqual(status.f_bavail * status.f_frsize, behind.f_bavail * behind.f_frsize, delta=1 << 30)
+        self.assertEqual((status.f_frsize, status.f_bsize, status.f_namemax), (behind.f_frsize, behind.f_bsize, 255))
+        self.assertRegex(self.run_ok("df ."), r"\n\S+ +\d+ +\d+ +\d+ +\d+% \S+\n$")
+
+    def test_what_findmnt_says(self):
         self.assertEqual(self.run_ok("df --output=fstype . | tail -n1"), "fuse.plasmite\n")
         self.assertEqual(self.run_ok("findmnt -n -o SOURCE,FSTYPE --target ."), "plasmite fuse.plasmite\n")
 
