@@ -18,6 +18,7 @@
 
 #define KEEP_TRIES 16               /* new looks at a view that is overwritten quickly */
 #define OVERTAKEN_NS (5 * NS_PER_S) /* that a directory is known for files gone before their open */
+#define KEY_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 #define NEGATIVE_S 1.0              /* seconds that a fixed name is known not to be there */
 
 /* One LOOKUP, on its way to an answer. */
@@ -48,12 +49,47 @@ static void reply_error(struct lookup *l, int status)
     fuse_reply_err(l->req, status);
 }
 
+/* Does it read as a path in a message?  So do `.git` and the like. */
+static bool is_json_path(const char *name)
+{
+    return name[0] == '.' && strchr("0123456789", name[1]) == NULL &&
+           name[strspn(name, KEY_CHARS ".")] == '\0';
+}
+
+static bool begins_in_message(const char *path)
+{
+    static const char *const keys[] = {"data", "meta", "seq", "time"};
+    size_t n = strspn(path + 1, KEY_CHARS);
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strlen(keys[i]) == n && strncmp(path + 1, keys[i], n) == 0)
+            return true;
+    return false;
+}
+
+/* Does it end with a path that something is compared with?  Few expressions do, but those that go on with a division. */
+static bool compares_with_path(const char *expression)
+{
+    size_t end = strlen(expression), at = end;
+
+    while (at > 0 && strchr(KEY_CHARS ".", expression[at - 1]) != NULL)
+        at--;
+    if (!is_json_path(expression + at))
+        return false;
+    while (at > 0 && expression[at - 1] == ' ')
+        at--;
+    return at > 0 && strchr("=<>+-*%", expression[at - 1]) != NULL;
+}
+
 /* The rest of an expression that was cut at a slash, where its first part is one, too.  Names that programs try hardly look so. */
 static bool is_cut_expression(const struct lookup *l)
 {
-    return path_is_expression(&l->dir->place) &&
-           (strpbrk(l->name, " =<>|()[]\"") != NULL ||
-            l->name[strspn(l->name, "0123456789.")] == '\0');
+    if (!path_is_expression(&l->dir->place))
+        return false;
+    if (is_json_path(l->name))
+        return begins_in_message(l->name) || compares_with_path(l->dir->name);
+    return strpbrk(l->name, " =<>|()[]\"") != NULL ||
+           l->name[strspn(l->name, "0123456789.")] == '\0';
 }
 
 static void note_cut_expression(struct lookup *l)

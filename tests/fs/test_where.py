@@ -146,15 +146,19 @@ class Where(mount.Case):
         self.assert_errno(errno.EUCLEAN, os.stat, self.path("ci/where/.data.n > 5/all"))
 
     def test_one_that_was_cut_at_a_slash_is_told_how_a_slash_is_written(self):
-        for name in (".data.n / 2 == 1/follow", "1 == .data.n/2/all", ".data.n/2==1/tail"):
+        for name in (
+            ".data.n / 2 == 1/follow", "1 == .data.n/2/all", ".data.n/2==1/tail", ".data.n == 1/.5/all",
+            "1 == .a/.b/all", "1==.a/.b.c/all", "3 > 2*.a/.b/all", ".data.n == 1/.data.n/all", ".data.n == 1/.seq/all",
+        ):
             with self.subTest(name=name):
                 self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/" + name))
                 failure = json.loads(self.read("ci/errors").splitlines()[-1])
                 self.assertEqual((failure["path"], failure["errno"]), ("ci/where/" + os.path.dirname(name), "ENOENT"))
                 self.assertIn("in a path, a slash is written %2F", failure["hint"])
         before = self.read("ci/errors")
-        for name in (".git", "autorun.inf", "folow", "live/.hidden"):  # what programs try, and mistyped files
-            self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/.data.n > 1/" + name))
+        for name in (".git", "autorun.inf", "folow", "live/.hidden", ".tail.swp", ".database"):  # what programs try, and mistyped files
+            for expression in (".data.n > 1", ".data.n", ".seq == 1 or .data.n", "(1 == .data.n)"):
+                self.assert_errno(errno.ENOENT, os.stat, self.path("ci/where/%s/%s" % (expression, name)))
         self.assertEqual(self.read("ci/errors"), before)
 
     def test_the_cheap_ones_are_asked_first(self):
