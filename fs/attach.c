@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "ops.h"
+#include "stale.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -105,6 +106,8 @@ int attach(struct mount *m, char *options, struct error *err)
         return *said != '\0' ? fail_cause(err, said) : -1;
     }
     if (mounted == 0) {
+        if (!stale_is_ours(m->point, &m->device))
+            m->device = 0;
         wire_use(m->session);
         return 0;
     }

@@ -5,7 +5,7 @@
 #include "mount.h"
 #include "pool/error.h"
 
-/* Mounts on m->point with these options; m->session is then there.  NotFound, Permission, Busy, Io. */
+/* Mounts on m->point with these options; m->session and m->device are then there.  NotFound, Permission, Busy, Io. */
 int attach(struct mount *m, char *options, struct error *err);
 
 #endif

@@ -33,7 +33,6 @@ struct kick {
     pthread_mutex_t lock; /* for the list; only the thread takes something off it */
     struct known *first;
     /* Of the thread alone: */
-    dev_t dev;          /* the mount's */
     size_t max;         /* pools: each is kept open */
     struct waitset set; /* of struct known */
 };
@@ -109,11 +108,11 @@ static void kick_one(const struct kick *kick, const struct mpool *pool)
     auto_free char *name = NULL;
     struct stat st;
 
-    if (root < 0 || fstat(root, &st) < 0 || st.st_dev != kick->dev ||
+    if (root < 0 || fstat(root, &st) < 0 || st.st_dev != kick->mount->device ||
         asprintf(&name, "%s/log", pool->name) < 0)
         return;
     log = openat(root, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (log < 0 || fstat(log, &st) < 0 || st.st_dev != kick->dev)
+    if (log < 0 || fstat(log, &st) < 0 || st.st_dev != kick->mount->device)
         return;
     (void)ftruncate(log, st.st_size); /* nothing depends on it */
 }
@@ -175,12 +174,8 @@ static void kick_ready(struct kick *kick)
 static void *run(void *arg)
 {
     struct kick *kick = arg;
-    struct stat st;
 
     atomic_store(&kick->tid, gettid());
-    if (stat(kick->mount->point, &st) < 0)
-        return NULL;
-    kick->dev = st.st_dev;
     while (!atomic_load(&kick->mount->stopping)) {
         struct known *done = NULL;
         uint32_t control = __atomic_load_n(&kick->control, __ATOMIC_ACQUIRE);

@@ -38,6 +38,7 @@ struct mount {
     struct fuse_session *session;
     char *dir;   /* the pool directory, absolute */
     char *point; /* where it is mounted */
+    dev_t device; /* of the mount; 0: not known */
     uint64_t new_pool_bytes;
     bool read_only;
     bool allow_other;

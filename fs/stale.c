@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -51,8 +52,7 @@ static void unescape(char *text)
     *to = '\0';
 }
 
-/* Is a mount of ours there, as the last of what is mounted at the path? */
-static bool is_ours(const char *point)
+bool stale_is_ours(const char *point, dev_t *ret_device)
 {
     auto_file FILE *file = fopen("/proc/self/mountinfo", "re");
     auto_free char *line = NULL;
@@ -62,14 +62,15 @@ static bool is_ours(const char *point)
     while (file != NULL && getline(&line, &cap, file) > 0) {
         auto_free char *at = NULL;
         const char *rest = strstr(line, " - ");
-        char *root;
+        unsigned major, minor;
 
-        if (rest == NULL || sscanf(line, "%*s %*s %*s %ms %ms", &root, &at) != 2)
+        if (rest == NULL || sscanf(line, "%*s %*s %u:%u %*s %ms", &major, &minor, &at) != 3)
             continue;
-        free(root);
         unescape(at);
-        if (strcmp(at, point) == 0)
-            ours = strncmp(rest, " - fuse.plasmite ", 17) == 0;
+        if (strcmp(at, point) != 0)
+            continue;
+        ours = strncmp(rest, " - fuse.plasmite ", 17) == 0;
+        *ret_device = makedev(major, minor);
     }
     return ours;
 }
@@ -121,11 +122,12 @@ static int already_mounted(const char *path, struct error *err)
 int stale_find(const char *point, bool replace, char **ret_path, bool *ret_ours, struct error *err)
 {
     auto_free char *path = absolute(point);
+    dev_t device;
     bool ours;
 
     if (path == NULL)
         return no_such_point(point, errno, err);
-    ours = is_ours(path);
+    ours = stale_is_ours(path, &device);
     if (replace && !ours) {
         (void)fail(err, PLSM_ERROR_NOT_FOUND, "no pools are mounted at '%s': nothing to remount",
                    path);
