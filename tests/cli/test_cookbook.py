@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 import harness
+from sessions import end_session
 
 # Programs of the recipes that are not ours.
 STAND_INS = {
@@ -42,17 +43,10 @@ class Cookbook(harness.Case):
     def sh_start(self, script):
         """Starts shell lines, and waits until the last program of them waits for messages."""
         process = self.start_argv(["bash", "-ec", script], cwd=self.dir, start_new_session=True)
-        self.addCleanup(self.kill_session, process.pid)
+        self.addCleanup(end_session, process.pid, home=self.dir)
         harness.wait_until(lambda: process.popen.poll() is not None or self.follower_waits(process.pid),
                            "a program of %r waits" % script)
         return process
-
-    @staticmethod
-    def kill_session(pid):
-        try:
-            os.killpg(pid, harness.signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # all have ended by themselves
 
     def follower_waits(self, pid):
         children = subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, text=True, check=False)

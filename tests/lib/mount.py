@@ -24,6 +24,8 @@ import tempfile
 import time
 import unittest
 
+from sessions import end_session, processes_of
+
 BIN = os.path.abspath(os.environ.get("PLASMITE_BIN", "build/release/bin"))
 SLOW = float(os.environ.get("PLASMITE_SLOW", "1"))  # how much slower than a release this build may be
 DEADLINE = 30 * SLOW
@@ -90,18 +92,6 @@ def time_ns(text):
     """The nanoseconds of a time as messages show it."""
     whole, fraction = text[:-1].split(".")
     return int(time.mktime(time.strptime(whole + " UTC", "%Y-%m-%dT%H:%M:%S %Z")) - time.timezone) * 10**9 + int(fraction)
-
-
-def processes_of(session):
-    """The processes of a session, each as (pid, state)."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open("/proc/%s/stat" % pid) as stat:
-                fields = stat.read().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        if int(fields[3]) == session:
-            yield int(pid), fields[0]
 
 
 def waits_for_answer(pid):
@@ -217,11 +207,7 @@ class Case(unittest.TestCase):
 
     def kill(self, process):
         """Ends a started program and its children; the mount gives nothing a reason to stay."""
-        for pid, _ in processes_of(process.pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        end_session(process.pid, home=self.dir)
         process.wait(DEADLINE)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:

@@ -1,0 +1,37 @@
+"""The processes of a session, which a test starts for each of its programs, and their end."""
+
+import os
+import signal
+
+
+def processes_of(session):
+    """The processes of a session, each as (pid, state)."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid) as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(fields[3]) == session:
+            yield int(pid), fields[0]
+
+
+def has_home(pid, home):
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as environment:
+            return b"HOME=" + os.fsencode(home) in environment.read().split(b"\0")
+    except OSError:
+        return False  # it ended meanwhile
+
+
+def end_session(session, home):
+    """
+    Kills what is left of a session of the test whose directory, the HOME of all its programs, this is.
+    The number of a session that is over may be that of another test's daemon by now, so the number alone says nothing.
+    """
+    for pid, _ in processes_of(session):
+        try:
+            if has_home(pid, home):
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it ended meanwhile
