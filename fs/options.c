@@ -320,8 +320,11 @@ int options_parse(int argc, char *const *argv, struct options *options, struct m
         break;
     case OPTS_BARE:
     case OPTS_WRONG:
-        (void)fail(err, PLSM_ERROR_USAGE, "%s",
-                   opts.why[0] != '\0' ? opts.why : "SOURCE and MNT are missing");
+        if (opts.why[0] != '\0' && opts.problem != OPTS_PROBLEM_MISSING)
+            (void)fail(err, PLSM_ERROR_USAGE, "%s", opts.why);
+        else
+            (void)fail(err, PLSM_ERROR_USAGE,
+                       line.source == NULL ? "SOURCE and MNT are missing" : "MNT is missing");
         result = fail_hint(err, "Usage: %s %s", called->name, called->usage);
         break;
     }

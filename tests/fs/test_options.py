@@ -42,10 +42,10 @@ class Options(mount.Case):
                 found.append(int(pid))
         return found
 
-    def refused(self, status, message, *options, hint=None):
-        """With these options there is no mount, and why."""
+    def refused(self, status, message, *options, hint=None, source=None, before=()):
+        """With these options, and by these words in front of the command, there is no mount, and why."""
         words = [word for option in options for word in ("-o", option)]
-        process = self.start(["plasmite", "mount"] + words + [self.pools, self.place], cwd=self.dir)
+        process = self.start([*before, "plasmite", "mount", *words, source or self.pools, self.place], cwd=self.dir)
         _, errors = process.communicate(timeout=mount.DEADLINE)
         error = json.loads(errors)["error"]  # and nothing else is said
         self.assertEqual((process.returncode, error["message"]), (status, message))
@@ -161,6 +161,45 @@ class Options(mount.Case):
             pass
         self.refused(2, "mount point '%s' is not a directory" % self.place)
 
+    def test_a_source_that_is_a_file(self):
+        source = os.path.join(self.dir, "file")
+        with open(source, "w", encoding="utf-8"):
+            pass
+        self.refused(2, "'%s' is not a directory of pools" % source, source=source)
+
+    def test_what_cannot_be_looked_at(self):
+        loop = os.path.join(self.dir, "loop")
+        os.symlink(loop, loop)
+        self.refused(8, "cannot look at the pool directory '%s'" % loop, source=loop)
+        self.place = loop
+        self.refused(8, "cannot look at the mount point '%s'" % loop)
+
+    def test_who_names_no_source(self):
+        for words, message in (([], "SOURCE and MNT are missing"), (["-f"], "SOURCE and MNT are missing"), ([self.pools], "MNT is missing")):
+            process = self.start(["plasmite-fs", *words], cwd=self.dir)
+            _, errors = process.communicate(timeout=mount.DEADLINE)
+            error = json.loads(errors)["error"]
+            self.assertEqual((process.returncode, error["message"], error["hint"]),
+                             (2, message, "Usage: plasmite-fs [-f] [-o OPTIONS] SOURCE MNT"))
+
+    def test_without_the_device(self):
+        self.refused(3, "/dev/fuse is missing: nothing can be mounted here",
+                     hint="Load the module with `modprobe fuse`; a container needs --device /dev/fuse.",
+                     before=mount.in_namespace('mount -t tmpfs none /dev; exec "$@"'))
+
+    def test_a_kernel_without_fuse(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can make devices")
+        dev = os.path.join(self.dir, "dev")
+        os.mkdir(dev)
+        script = 'mount -t tmpfs none "$1"; mknod "$1/fuse" c 10 250; mount --bind "$1/fuse" /dev/fuse; shift; exec "$@"'
+        self.refused(3, "cannot mount on '%s': the kernel has no FUSE" % self.place,
+                     hint="Load the module with `modprobe fuse`; a container needs --device /dev/fuse.",
+                     before=mount.in_namespace(script, dev))
+
+    def test_no_more_descriptors(self):
+        self.refused(8, "cannot make a pipe", before=["prlimit", "--nofile=4:4"])
+
     def test_mount_8_remounts(self):
         """In a mount namespace of its own, where /usr/sbin is the directory with the helper."""
         sbin, fstab = os.path.join(self.dir, "sbin"), os.path.join(self.dir, "fstab")
@@ -232,6 +271,27 @@ class User(mount.Case):
             self.told("", "auto_unmount"),
             (2, "mount option 'auto_unmount' works for root only, or together with allow_other",
              "Leave it out: the next mount on the directory lets go of a dead one."))
+
+    def test_no_more_processes(self):
+        code, message, _ = self.told("", before="prlimit --nproc=0 plasmite mount")
+        self.assertEqual((code, message), (8, "cannot start the daemon"))
+
+    def test_no_right_to_mount(self):
+        self.assertEqual(
+            self.told("", before="setpriv --no-new-privs plasmite mount"),
+            (6, "cannot mount on '%s': not permitted" % self.mine,
+             "fusermount3 has to be set-uid root; a container needs --cap-add SYS_ADMIN."))
+
+    def test_a_place_in_a_file_system_that_is_none_for_mounts(self):
+        self.assertEqual(
+            self.told("mount -t hugetlbfs none '%s'; chown %d '%s'" % (self.mine, NOBODY, self.mine)),
+            (6, "cannot mount on '%s': other users than root may not mount on a file system of its kind" % self.mine,
+             "Mount on a directory of your own: `mkdir ~/pools`."))
+
+    def test_a_mount_of_somebody_else(self):
+        self.assertEqual(
+            self.told("plasmite mount '%s' '%s'" % (self.pools, self.mine), "remount"),
+            (8, "the mount at '%s' cannot be unmounted" % self.mine, "Try `fusermount3 -uz %s`." % self.mine))
 
     def test_too_many_mounts(self):
         conf = os.path.join(self.dir, "fuse.conf")

@@ -69,6 +69,12 @@ def until(what, condition, seconds=None):
         time.sleep(0.002)
 
 
+def in_namespace(script, *words):
+    """The command for a bash script, with these words as its arguments, that may mount what nobody else sees."""
+    unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+    return unshare + ["bash", "-c", script, "bash", *words]
+
+
 def envelopes(text):
     """The messages of a text of whole lines, exactly in the form they must have: seq, time, tags (text), data (text)."""
     found = []
