@@ -6,19 +6,16 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import fstab
 import mount
-from mount import BIN
 
 
 class Helper(mount.Case):
     def setUp(self):
         super().setUp()
-        self.sbin = os.path.join(self.dir, "sbin")
-        self.helper = os.path.join(self.sbin, "mount.plasmite")
+        self.helper = fstab.helper(self)
         self.place = os.path.join(self.dir, "place")
-        os.mkdir(self.sbin)
         os.mkdir(self.place)
-        os.symlink(os.path.join(BIN, "plasmite-fs"), self.helper)
         self.addCleanup(self.let_go)
 
     def let_go(self):
@@ -61,18 +58,10 @@ class Helper(mount.Case):
         self.run_fails([self.helper, self.pools, self.mnt, "-o", "rw"], 32, "already mounted")
 
     def test_fstab(self):
-        """In a mount namespace of its own, where /usr/sbin is the directory with the link."""
-        fstab = os.path.join(self.dir, "fstab")
-        with open(fstab, "w", encoding="utf-8") as file:
-            file.write("%s %s plasmite rw,nofail,size=2M 0 0\n" % (self.pools, self.place))
-        script = (
-            'set -e; mount --bind "$1" /usr/sbin\n'
-            'mount -a -T "$2"; mkdir "$3/ci"; echo \'{"n":1}\' > "$3/ci/append"; cat "$3/ci/data/all"\n'
-            'mount -a -T "$2"; grep -c " $3 " /proc/self/mountinfo\n'
-            'umount "$3"; ls "$3"\n'
-        )
-        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
-        out = self.run_ok(unshare + ["bash", "-c", script, "bash", self.sbin, fstab, self.place], cwd=self.dir)
+        out = fstab.run(self, self.place, "rw,nofail,size=2M", """
+            mount -a -T "$1"; mkdir "$2/ci"; echo '{"n":1}' > "$2/ci/append"; cat "$2/ci/data/all"
+            mount -a -T "$1"; grep -c " $2 " /proc/self/mountinfo
+            umount "$2"; ls "$2" """)
         self.assertEqual(out, '{"n":1}\n1\n')
         self.assertEqual(os.stat(self.pool_file("ci")).st_size, 2 << 20)
 

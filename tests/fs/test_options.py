@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import fstab
 import mount
 from mount import BIN, NOBODY, until
 
@@ -201,20 +202,10 @@ class Options(mount.Case):
         self.refused(8, "cannot make a pipe", before=["prlimit", "--nofile=4:4"])
 
     def test_mount_8_remounts(self):
-        """In a mount namespace of its own, where /usr/sbin is the directory with the helper."""
-        sbin, fstab = os.path.join(self.dir, "sbin"), os.path.join(self.dir, "fstab")
-        os.mkdir(sbin)
-        os.symlink(os.path.join(BIN, "plasmite-fs"), os.path.join(sbin, "mount.plasmite"))
-        with open(fstab, "w", encoding="utf-8") as file:
-            file.write("%s %s plasmite ro,append_size=4096 0 0\n" % (self.pools, self.place))
-        script = (
-            'set -e; mount --bind "$1" /usr/sbin; place=$3\n'
-            'mount -T "$2" "$3"; ! mkdir "$3/ci" 2> /dev/null\n'
-            'mount -T "$2" -o remount,rw,size=2M "$3"; mkdir "$3/ci"; stat -c %s "$3/ci/append"\n'
-            'grep -c " $3 " /proc/self/mountinfo; umount "$3"\n'
-        )
-        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
-        out = self.run_ok(unshare + ["bash", "-c", script, "bash", sbin, fstab, self.place], cwd=self.dir)
+        out = fstab.run(self, self.place, "ro,append_size=4096", """
+            mount -T "$1" "$2"; ! mkdir "$2/ci" 2> /dev/null
+            mount -T "$1" -o remount,rw,size=2M "$2"; mkdir "$2/ci"; stat -c %s "$2/ci/append"
+            grep -c " $2 " /proc/self/mountinfo; umount "$2" """)
         self.assertEqual(out, "4096\n1\n")
         self.assertEqual(os.stat(self.pool_file("ci")).st_size, 2 << 20)
 
@@ -244,8 +235,8 @@ class User(mount.Case):
         dev = os.path.join(self.dir, "dev")
         os.makedirs(dev, exist_ok=True)
         words = [word for option in options for word in ("-o", option)]
-        process = self.start(["unshare", "--mount", "bash", "-c", script, "bash", dev, "%o" % device] + words + [self.own, place or self.mine],
-                             cwd=self.dir)
+        words = [dev, "%o" % device, *words, self.own, place or self.mine]
+        process = self.start(mount.in_namespace(script, *words), cwd=self.dir)
         _, errors = process.communicate(timeout=mount.DEADLINE)
         error = json.loads(errors)["error"]  # and nothing else is said
         return process.returncode, error["message"], error["hint"]

@@ -255,9 +255,8 @@ class Ended(Table):
             with self.subTest(script=script):
                 reader = self.start(script)
                 self.wait_blocked(reader)
-                os.killpg(reader.pid, signal.SIGSTOP)
-                self.wait_stopped(reader)
-                os.killpg(reader.pid, signal.SIGCONT)
+                with self.stopped(reader):
+                    pass
                 errors = reader.stderr.read().decode()
                 self.assertEqual((reader.wait(mount.DEADLINE), complaint in errors), (status, True), errors)
 

@@ -97,8 +97,7 @@ class Busy(mount.Case):
 
     def test_no_fusermount3(self):
         script = 'mount --bind /dev/null "$(command -v fusermount3)"; exec plasmite umount "$1"'
-        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
-        process = self.start(unshare + ["bash", "-c", script, "bash", self.mnt], cwd=self.dir)
+        process = self.start(mount.in_namespace(script, self.mnt), cwd=self.dir)
         _, errors = process.communicate(timeout=DEADLINE)
         error = json.loads(errors)["error"]
         self.assertEqual((process.returncode, error["message"], error["hint"]),

@@ -105,9 +105,8 @@ while left:
             with self.subTest(script=script):
                 reader = self.start(script)
                 self.wait_blocked(reader)
-                os.killpg(reader.pid, signal.SIGSTOP)
-                self.wait_stopped(reader)
-                os.killpg(reader.pid, signal.SIGCONT)
+                with self.stopped(reader):
+                    pass
                 self.wait_blocked(reader)
                 self.append("ci", {"n": 1})
                 line = reader.stdout.readline().decode()
@@ -119,10 +118,8 @@ while left:
     def test_a_message_that_comes_while_the_reader_is_stopped(self):
         reader = self.start("exec head -n1 ci/follow")
         self.wait_blocked(reader)
-        os.killpg(reader.pid, signal.SIGSTOP)
-        self.wait_stopped(reader)
-        self.append("ci", {"n": 1})
-        os.killpg(reader.pid, signal.SIGCONT)
+        with self.stopped(reader):
+            self.append("ci", {"n": 1})
         self.assertEqual(self.finish(reader), self.read("ci/all"))
 
     def test_readers_killed_in_their_sleep_cost_later_writers_nothing(self):
@@ -188,8 +185,7 @@ class ImpatientKernel(mount.Case):
         limit, place = self.dir + "/limit", self.dir + "/impatient"
         pathlib.Path(limit).write_text("1\n")
         os.mkdir(place)
-        words = [limit, self.pools, place, sys.executable]
-        out = self.run_ok(["unshare", "--mount", "bash", "-c", IMPATIENT_KERNEL, "bash"] + words, cwd=self.dir)
+        out = self.run_ok(mount.in_namespace(IMPATIENT_KERNEL, limit, self.pools, place, sys.executable), cwd=self.dir)
         self.assertEqual(out, "-1 EINTR\n-1 EINTR\nTrue\n")
 
 

@@ -13,6 +13,7 @@ stop with status 0 on SIGTERM (a sanitizer that found something makes that anoth
 Deadlines are upper bounds: nothing here waits for a time to pass.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -269,8 +270,13 @@ class Case(unittest.TestCase):
             self.finish(process, status=None, stderr=None)
             self.fail("this ended at once with %d: %s" % (process.returncode, process.command))
 
-    def wait_stopped(self, process):
+    @contextlib.contextmanager
+    def stopped(self, process):
+        """A program and its children stand still while the body runs, as by Ctrl-Z and fg."""
+        os.killpg(process.pid, signal.SIGSTOP)
         until("%s is stopped" % (process.command,), lambda: all(state in "TZ" for _, state in processes_of(process.pid)))
+        yield
+        os.killpg(process.pid, signal.SIGCONT)
 
     # Files of the mount
 
