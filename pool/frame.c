@@ -84,6 +84,25 @@ enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const s
     return crc32c(0, to, n) == frame->body_crc ? FRAME_OK : FRAME_BAD;
 }
 
+#define CHECKED_BYTES 4096 /* at a time: a multiple of 8, and little beside a stack */
+
+enum frame_result frame_check_body(const struct ring *ring, uint64_t pos, const struct frame *frame)
+{
+    uint64_t n = (uint64_t)frame->tags_len + frame->data_len;
+    uint64_t off = ring_off(ring, pos) + FRAME_HEADER_BYTES, end = off + n;
+    char piece[CHECKED_BYTES];
+    uint32_t crc = 0;
+
+    for (; off < end; off += n) {
+        n = end - off < sizeof piece ? end - off : sizeof piece;
+        ring_copy_out(ring, off, piece, n);
+        crc = crc32c(crc, piece, n);
+    }
+    if (ring_lapped(ring, pos))
+        return FRAME_LAPPED;
+    return crc == frame->body_crc ? FRAME_OK : FRAME_BAD;
+}
+
 uint64_t frame_place(const struct ring *ring, uint64_t pos, uint64_t bytes)
 {
     uint64_t left = ring->bytes - ring_off(ring, pos);

@@ -48,6 +48,9 @@ enum frame_result frame_read_tags(const struct ring *ring, uint64_t pos, const s
 enum frame_result frame_read_body(const struct ring *ring, uint64_t pos, const struct frame *frame,
                                   char *to);
 
+/* The same without keeping them. */
+enum frame_result frame_check_body(const struct ring *ring, uint64_t pos, const struct frame *frame);
+
 /* Where a frame of `bytes` goes when the last one ends at `pos`. */
 uint64_t frame_place(const struct ring *ring, uint64_t pos, uint64_t bytes);
 

@@ -1,11 +1,8 @@
 #include "recover.h"
 
-#include "base/cleanup.h"
 #include "frame.h"
 #include "header.h"
 #include "index.h"
-
-#include <stdlib.h>
 
 static bool place_is_possible(const struct ring *ring, uint64_t tail, uint64_t head)
 {
@@ -57,7 +54,6 @@ struct recovery {
     struct ring everywhere; /* the same with no tail, so that nothing counts as lapped */
     struct ring anywhere;   /* and frames of any lap */
     struct header_live no_tail;
-    struct buf scratch;
     bool same_boot; /* no page can have been lost unwritten */
     /* bytes of bodies that may turn out damaged, before a hostile file is given up */
     uint64_t budget;
@@ -84,11 +80,10 @@ static enum frame_result read_whole(struct recovery *r, const struct ring *ring,
 
     if (result != FRAME_OK)
         return result;
-    size_t n = (size_t)ret->tags_len + ret->data_len;
-    buf_clear(&r->scratch);
-    if (r->budget < n || buf_room(&r->scratch, n) < 0)
+    uint64_t n = (uint64_t)ret->tags_len + ret->data_len;
+    if (r->budget < n)
         return FRAME_BAD;
-    result = frame_read_body(ring, *pos, ret, r->scratch.p);
+    result = frame_check_body(ring, *pos, ret);
     if (result == FRAME_BAD)
         r->budget -= n;
     return result;
@@ -214,127 +209,114 @@ static bool mend(struct recovery *r, struct commit *commit)
     return extend(r, commit) || ring_tail(r->ring) > tail;
 }
 
-/* A good frame found by looking everywhere. */
-struct found {
-    uint64_t off;
+/* Messages with consecutive numbers, in one piece or around the end of the ring. */
+struct run {
+    uint64_t off; /* of the first one */
+    struct frame first, last;
+    uint64_t n;
+    uint64_t n_to_end; /* those of them before the end of the ring */
+};
+
+static bool follows(const struct frame *a, const struct frame *b, uint32_t laps)
+{
+    return b->seq == a->seq + 1 && b->lap == (a->lap + laps) % FRAME_LAPS;
+}
+
+/*
+ * The longer one; of two that are as long the newer one, for then fewer numbers are used again.  When a number is in
+ * both, one is of a writer that was killed before it published it, and others have gone on since.
+ */
+static bool is_better(const struct run *a, const struct run *b)
+{
+    bool share = a->first.seq <= b->last.seq && b->first.seq <= a->last.seq;
+
+    if (share && a->last.time_ns != b->last.time_ns)
+        return a->last.time_ns > b->last.time_ns;
+    return a->n != b->n ? a->n > b->n : a->last.seq > b->last.seq;
+}
+
+/* The good frame that comes next by place, wherever it belongs.  False when there is none. */
+static bool next_anywhere(struct recovery *r, uint64_t *off, struct frame *ret)
+{
+    const uint64_t bytes = r->ring->bytes;
+
+    for (; *off + FRAME_HEADER_BYTES <= bytes; *off += LAYOUT_FRAME_ALIGN) {
+        uint64_t pos = bytes + *off; /* offsets become positions of the first lap */
+
+        if (read_whole(r, &r->anywhere, &pos, 2 * bytes, ret) == FRAME_OK && pos == bytes + *off)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The longest run, in one pass that keeps none of the others: only one of them begins where the ring does, and
+ * is found first, so it is known what each other may go on with.
+ */
+static struct run longest_run(struct recovery *r)
+{
+    struct run best = {0}, here = {0}, beginning = {0};
+    uint64_t off = 0, end = 0;
     struct frame frame;
-};
 
-struct finds {
-    struct found *list;
-    size_t n, cap;
-};
-
-static int finds_add(struct finds *finds, uint64_t off, const struct frame *frame)
-{
-    if (finds->n == finds->cap) {
-        size_t cap = finds->cap == 0 ? 256 : finds->cap * 2;
-        struct found *list = realloc(finds->list, cap * sizeof *list);
-        if (list == NULL)
-            return -1;
-        finds->list = list;
-        finds->cap = cap;
-    }
-    finds->list[finds->n++] = (struct found){off, *frame};
-    return 0;
-}
-
-/* Every good frame of the ring, by place. */
-static int look_everywhere(struct recovery *r, struct finds *finds)
-{
-    uint64_t off = 0, bytes = r->ring->bytes;
-
-    while (off + FRAME_HEADER_BYTES <= bytes) {
-        uint64_t pos = bytes + off; /* offsets become positions of the first lap */
-        struct frame frame;
-        if (read_whole(r, &r->anywhere, &pos, 2 * bytes, &frame) == FRAME_OK &&
-            pos == bytes + off) {
-            if (finds_add(finds, off, &frame) < 0)
-                return -1;
-            off += frame_bytes(frame.tags_len, frame.data_len);
-        } else {
-            off += LAYOUT_FRAME_ALIGN;
+    for (; next_anywhere(r, &off, &frame); off = end) {
+        if (here.n == 0 || off != end || !follows(&here.last, &frame, 0))
+            here = (struct run){.off = off, .first = frame};
+        here.last = frame;
+        here.n_to_end = ++here.n;
+        if (here.off == 0)
+            beginning = here;
+        struct run run = here;
+        if (beginning.n > 0 && follows(&frame, &beginning.first, 1)) {
+            run.last = beginning.last;
+            run.n += beginning.n;
         }
-    }
-    return 0;
-}
-
-static int by_seq(const void *a, const void *b)
-{
-    const struct found *x = a, *y = b;
-
-    return x->frame.seq < y->frame.seq ? -1 : x->frame.seq > y->frame.seq;
-}
-
-static bool follows(const struct found *a, const struct found *b)
-{
-    uint64_t end = a->off + frame_bytes(a->frame.tags_len, a->frame.data_len);
-
-    return b->frame.seq == a->frame.seq + 1 &&
-           (b->off == end ? b->frame.lap == a->frame.lap
-                          : b->off == 0 && b->frame.lap == (a->frame.lap + 1) % FRAME_LAPS);
-}
-
-/* The longest unbroken run: list[*ret_first] and the ones behind it, so many. */
-static size_t longest_run(const struct finds *finds, size_t *ret_first)
-{
-    size_t best = 0, n = 0;
-
-    *ret_first = 0;
-    for (size_t i = 0; i < finds->n; i++) {
-        n = n > 0 && follows(&finds->list[i - 1], &finds->list[i]) ? n + 1 : 1;
-        if (n > best) {
-            best = n;
-            *ret_first = i + 1 - n;
-        }
+        if (best.n == 0 || is_better(&run, &best))
+            best = run;
+        end = off + frame_bytes(frame.tags_len, frame.data_len);
     }
     return best;
 }
 
 /* Step 5: new positions for a run, in laps that its frames agree with. */
-static void rebuild(struct ring *ring, struct commit *commit, const struct found *run, size_t n)
+static void rebuild(struct recovery *r, struct commit *commit, const struct run *run)
 {
-    uint64_t known = ring_tail(ring), lap, pos = 0;
+    struct ring *ring = r->ring;
+    uint64_t known = ring_tail(ring), lap, pos;
+    struct frame frame;
 
     if (known < commit->head || known > UINT64_MAX / 2)
         known = commit->head;
     lap = known / ring->bytes + 2;
-    if (n > 0)
-        lap += (run[0].frame.lap - lap) % FRAME_LAPS;
+    if (run->n > 0)
+        lap += (run->first.lap - lap) % FRAME_LAPS;
     index_forget_beyond(ring, 0);
     commit->newest_time = 0;
     commit->time_floor = 0;
     commit->head = lap * ring->bytes; /* should nothing be left but the numbers */
-    ring_move_tail(ring, n > 0 ? commit->head + run[0].off : commit->head);
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && run[i].off < run[i - 1].off)
-            lap++;
-        pos = lap * ring->bytes + run[i].off;
+    pos = commit->head + run->off;
+    ring_move_tail(ring, pos);
+    for (uint64_t i = 0; i < run->n; i++) {
+        if (i == run->n_to_end)
+            pos = (lap + 1) * ring->bytes;
+        if (frame_read(&r->everywhere, &pos, (lap + 2) * ring->bytes, &frame) != FRAME_OK)
+            return; /* somebody changes the file meanwhile */
         index_note(ring, pos);
-        append_to_commit(commit, frame_end(pos, &run[i].frame), &run[i].frame);
+        pos = frame_end(pos, &frame);
+        append_to_commit(commit, pos, &frame);
     }
 }
 
 static int salvage(struct recovery *r, struct commit *commit, bool have_commit, struct error *err)
 {
-    struct finds finds = {0};
-    size_t first, n;
-    int result = look_everywhere(r, &finds);
+    struct run run = longest_run(r);
 
-    if (result < 0) {
-        fail(err, PLSM_ERROR_INTERNAL, "out of memory");
-    } else if (finds.n == 0 && !have_commit) {
-        result = fail(err, PLSM_ERROR_CORRUPT, "no sound header and no sound message");
-    } else {
-        if (finds.n > 0)
-            qsort(finds.list, finds.n, sizeof finds.list[0], by_seq);
-        n = longest_run(&finds, &first);
-        if (!have_commit)
-            *commit = (struct commit){.gen = 1, .head = r->ring->bytes};
-        rebuild(r->ring, commit, finds.list == NULL ? NULL : finds.list + first, n);
-    }
-    free(finds.list);
-    return result;
+    if (run.n == 0 && !have_commit)
+        return fail(err, PLSM_ERROR_CORRUPT, "no sound header and no sound message");
+    if (!have_commit)
+        *commit = (struct commit){.gen = 1, .head = r->ring->bytes};
+    rebuild(r, commit, &run);
+    return 0;
 }
 
 int recover_ring(struct ring *ring, struct error *err)
@@ -355,13 +337,10 @@ int recover_ring(struct ring *ring, struct error *err)
         index_forget_beyond(ring, commit.head);
         publish = mend(&r, &commit) || !ring_commit_sound(ring);
     } else {
-        publish = salvage(&r, &commit, have_commit, err) == 0;
-        if (!publish) {
-            buf_done(&r.scratch);
+        if (salvage(&r, &commit, have_commit, err) < 0)
             return -1;
-        }
+        publish = true;
     }
-    buf_done(&r.scratch);
     if (publish) {
         /* positions may have changed: the next flush writes everything */
         atomic_store(&ring->live->flushed, 0);

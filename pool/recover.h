@@ -19,8 +19,9 @@
  *      matter of unwritten pages: it stays, so that nothing else is lost.  Readers get Corrupt
  *      there, writers step over it.
  *   5. No commit, or a tail that cannot be: look at every place of the ring for good frames, and
- *      keep the longest unbroken run.
- *      It is given new positions, and the index is made anew.
+ *      keep the longest unbroken run;
+ *      of two with the same numbers, the one that was written last.
+ *      It is given new positions, and the index is made anew.  This takes two passes and no memory.
  *
  * Numbers of messages that were on no disk are used again; nobody can have kept them but by copying
  * them in time. After a boot `boot` is cleared before the first change and set after the last one,

@@ -1,7 +1,5 @@
 #include "pool/verify.h"
 
-#include "base/buf.h"
-#include "base/cleanup.h"
 #include "file.h"
 #include "flush.h"
 #include "frame.h"
@@ -62,15 +60,12 @@ static uint64_t place_of(const struct check *c, uint64_t pos)
 enum walk_step { WALK_GOOD, WALK_LAPPED, WALK_STOP };
 
 static enum walk_step check_frame(struct check *c, uint64_t *pos, uint64_t head, uint64_t expected,
-                                  struct frame *frame, struct buf *scratch)
+                                  struct frame *frame)
 {
     enum frame_result result = frame_read(&c->ring, pos, head, frame);
 
     if (result == FRAME_OK) {
-        buf_clear(scratch);
-        if (buf_room(scratch, (size_t)frame->tags_len + frame->data_len) < 0)
-            return WALK_STOP;
-        result = frame_read_body(&c->ring, *pos, frame, scratch->p);
+        result = frame_check_body(&c->ring, *pos, frame);
         if (result == FRAME_BAD)
             add_at(c, place_of(c, *pos), "the content of a message does not match its checksum");
     } else if (result == FRAME_BAD) {
@@ -103,7 +98,7 @@ static void note_good(struct check *c, uint64_t seq)
  * What can be read behind the damage at `pos`, as whoever seeks a number there finds it.  Nothing of it is an issue of
  * its own.
  */
-static void look_behind(struct check *c, uint64_t pos, uint64_t head, struct buf *scratch)
+static void look_behind(struct check *c, uint64_t pos, uint64_t head)
 {
     struct frame frame;
 
@@ -114,10 +109,7 @@ static void look_behind(struct check *c, uint64_t pos, uint64_t head, struct buf
         if (frame_read(&c->ring, &at, head, &frame) != FRAME_OK || frame.seq <= c->last)
             continue;
         pos = frame_end(at, &frame);
-        buf_clear(scratch);
-        if (buf_room(scratch, (size_t)frame.tags_len + frame.data_len) < 0)
-            return;
-        if (frame_read_body(&c->ring, at, &frame, scratch->p) == FRAME_OK)
+        if (frame_check_body(&c->ring, at, &frame) == FRAME_OK)
             note_good(c, frame.seq);
     }
 }
@@ -132,7 +124,7 @@ static bool is_mended_when_opened(const struct check *c, uint64_t tail, uint64_t
 }
 
 /* All frames of one moment; true when writers overtook the walk, which then begins anew. */
-static bool walk(struct check *c, const struct commit *commit, struct buf *scratch)
+static bool walk(struct check *c, const struct commit *commit)
 {
     struct verify_report *report = c->report;
     uint64_t tail = ring_tail(&c->ring), pos = tail, expected = 0;
@@ -148,11 +140,11 @@ static bool walk(struct check *c, const struct commit *commit, struct buf *scrat
         return false;
     }
     while (pos < commit->head) {
-        switch (check_frame(c, &pos, commit->head, expected, &frame, scratch)) {
+        switch (check_frame(c, &pos, commit->head, expected, &frame)) {
         case WALK_LAPPED:
             return true;
         case WALK_STOP:
-            look_behind(c, pos, commit->head, scratch);
+            look_behind(c, pos, commit->head);
             report->is_mended = is_mended_when_opened(c, tail, commit->head);
             return false;
         case WALK_GOOD:
@@ -173,7 +165,6 @@ static bool walk(struct check *c, const struct commit *commit, struct buf *scrat
 
 static void check_frames(struct check *c)
 {
-    auto_buf struct buf scratch = BUF_INIT;
     struct commit commit;
 
     if (!ring_commit_sound(&c->ring)) {
@@ -186,7 +177,7 @@ static void check_frames(struct check *c)
             add_issue(c->report, "corrupt", "the commit in the header is damaged");
             return;
         }
-        if (!walk(c, &commit, &scratch))
+        if (!walk(c, &commit))
             return;
     }
 }

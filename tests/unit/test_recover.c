@@ -20,6 +20,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -210,6 +211,28 @@ static void frames_of_a_dead_writer__are_not_recovered_behind_another(void **sta
     die_writing(pool, 5);
     append_up_to(pool, 11, SIZE);
     has_after_a_boot(pool, path, 11);
+}
+
+static void damage_commits(struct pool *pool);
+
+/* Their numbers are those of others, so that of each there are two. */
+static void frames_of_a_dead_writer__do_not_part_the_others(void **state)
+{
+    const char *path = scratch_path("parted.plasmite");
+
+    (void)state;
+    for (uint64_t left = 3000; left < 28000; left += 2500) {
+        struct pool *pool = pool_must_make("parted.plasmite", 65536, POOL_INDEX_AUTO);
+        bury_a_dead_writer(pool, left);
+        struct pool_bounds before = bounds_of(pool);
+        damage_commits(pool);
+        pool_close(pool);
+        auto_pool struct pool *again = pool_must_open(path, POOL_READ_WRITE);
+        assert_int_equal(bounds_of(again).oldest, before.oldest);
+        assert_int_equal(bounds_of(again).newest, before.newest);
+        all_are_there(again, before.oldest, before.newest);
+        must_be_sound(path);
+    }
 }
 
 /* ---- what a power cut took ---- */
@@ -554,12 +577,89 @@ static void a_hostile_ring_without_commits__too(void **state)
     opens_or_refuses_in_time(path);
 }
 
+/* ---- memory ---- */
+
+#define ROOM (2 << 20) /* bytes beside the mapped file */
+
+/* Bytes of address space that this process has. */
+static uint64_t address_space(void)
+{
+    auto_fd int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[64] = "";
+
+    must(fd >= 0 && read(fd, text, sizeof text - 1) > 0, "statm: %s", strerror(errno));
+    return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void open_and_close(const char *path)
+{
+    struct error err = ERROR_INIT;
+    struct pool *pool = NULL;
+
+    must(pool_open(path, POOL_READ_WRITE, &pool, &err) == 0, "%s", err.message);
+    pool_close(pool);
+}
+
+static void verify(const char *path)
+{
+    struct verify_report report;
+    struct error err = ERROR_INIT;
+
+    must(verify_pool(path, &report, &err) == 0 && report.is_mended && report.n_mended > 0, "%s",
+         err.message);
+}
+
+/* With `bytes` for the mapped file. */
+static void does_with_little_memory(void (*what)(const char *path), const char *path,
+                                    uint64_t bytes)
+{
+    int status;
+    pid_t pid = fork();
+
+    must(pid >= 0, "%s", strerror(errno));
+    if (pid == 0) {
+        rlim_t most = address_space() + bytes + ROOM;
+
+        must(setrlimit(RLIMIT_AS, &(struct rlimit){most, most}) == 0, "%s", strerror(errno));
+        what(path);
+        _exit(0);
+    }
+    must(waitpid(pid, &status, 0) == pid, "%s", strerror(errno));
+    assert_int_equal(status, 0);
+}
+
+/* Of the smallest ones there are as many as the ring has room for headers. */
+static void many_messages_without_commits__take_little_memory(void **state)
+{
+    enum { BYTES_OF_FILE = 16 << 20 };
+    const char *path = scratch_path("tiny.plasmite");
+    struct pool *pool = pool_must_make("tiny.plasmite", BYTES_OF_FILE, POOL_INDEX_AUTO);
+    struct payload smallest[1000];
+    struct receipt receipt;
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++)
+        smallest[i] = payload_make(BYTES(""), 0, BYTES("{}"));
+    for (uint64_t n = 0; n < BYTES_OF_FILE / frame_bytes(0, 2) + 1000; n += 1000)
+        must(pool_append(pool, smallest, 1000, 0, &receipt, NULL) == 0, "append");
+    struct pool_bounds before = bounds_of(pool);
+    damage_commits(pool);
+    pool_close(pool);
+    does_with_little_memory(verify, path, 2 * BYTES_OF_FILE); /* it is mapped twice */
+    does_with_little_memory(open_and_close, path, BYTES_OF_FILE);
+    pool = pool_must_open(path, POOL_READ);
+    assert_int_equal(bounds_of(pool).oldest, before.oldest);
+    assert_int_equal(bounds_of(pool).newest, before.newest);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_of_a_dead_writer__never_appear),
         cmocka_unit_test(frames_of_a_dead_writer__are_not_recovered),
         cmocka_unit_test(frames_of_a_dead_writer__are_not_recovered_behind_another),
+        cmocka_unit_test(frames_of_a_dead_writer__do_not_part_the_others),
         cmocka_unit_test(what_a_power_cut_took__does_not_come_back_with_the_next),
         cmocka_unit_test(what_a_power_cut_took__is_not_found),
         cmocka_unit_test(an_unwritten_page__costs_nothing_that_was_flushed),
@@ -570,6 +670,7 @@ int main(void)
         cmocka_unit_test(recovery__may_find_what_a_killed_one_left),
         cmocka_unit_test(a_hostile_ring__is_looked_at_in_bounded_time),
         cmocka_unit_test(a_hostile_ring_without_commits__too),
+        cmocka_unit_test(many_messages_without_commits__take_little_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
