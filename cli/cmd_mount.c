@@ -1,5 +1,6 @@
 /* mount and umount start other programs, as git starts its helpers. */
 #include "base/cleanup.h"
+#include "base/mounts.h"
 #include "child.h"
 #include "cli.h"
 #include "holders.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HELPER "plasmite-fs"
@@ -117,6 +119,8 @@ const struct command_spec cmd_mount = {
                "  ro, rw          read-only, or not, which is the default\n"
                "  size=SIZE       of pools made with mkdir (default 1M)\n"
                "  list_live=no    hide follow and next\n"
+               "  heartbeat=SEC   a blank line for a reader who has waited this long (default: "
+               "none)\n"
                "  append_size=N   the size that append and lines show, in bytes (default 0)\n"
                "  auto_unmount    unmount when the program that serves the mount dies\n"
                "  remount         take the place of the mount that is there\n"
@@ -144,6 +148,10 @@ static const struct option_spec umount_table[] = {
 };
 #undef OPTIONS
 
+#define BUSY "Device or resource busy"
+#define BUSY_AGAIN 5
+#define BUSY_PAUSE_NS 20000000
+
 /* What fusermount3 says, by its end, and what it means. */
 static const struct {
     const char *says;
@@ -156,7 +164,7 @@ static const struct {
      "`mount -t fuse.plasmite` shows what is."                                                    },
     {"No such file or directory", PLSM_ERROR_NOT_FOUND,  "there is no '%s'",
      "`mount -t fuse.plasmite` shows what is."                                                    },
-    {"Device or resource busy",   PLSM_ERROR_BUSY,       "'%s' is in use",
+    {BUSY,                        PLSM_ERROR_BUSY,       "'%s' is in use",
      "Close what is open there and leave the directory (root sees who is there with `fuser -vm`), "
      "or use --lazy: then it goes when they are done."                                            },
     {"Operation not permitted",   PLSM_ERROR_PERMISSION, "'%s' was mounted by somebody else",
@@ -186,15 +194,34 @@ static void name_holders(struct error *err, const char *place)
                    "goes when they are done.");
 }
 
-static int refused(struct error *err, const char *place, struct buf *said)
+/* fusermount3 looks among the mounts of its caller, and finds none. */
+static bool is_of_another(const char *text, const char *place)
 {
-    const char *text;
-    size_t i = 0;
+    auto_free char *path = mounts_path(place);
 
+    return ends_with(text, "/etc/mtab") && path != NULL && mounts_shows_pools(path, NULL);
+}
+
+/* What was said, without the end of its line. */
+static const char *text_of(struct buf *said)
+{
     while (said->n > 0 && said->p[said->n - 1] == '\n')
         said->n--;
-    text = buf_str(said) != NULL ? said->p : "";
-    while (!ends_with(text, refusals[i].says))
+    return buf_str(said) != NULL ? said->p : "";
+}
+
+static bool is_busy(struct buf *said)
+{
+    return ends_with(text_of(said), BUSY);
+}
+
+static int refused(struct error *err, const char *place, struct buf *said)
+{
+    const char *text = text_of(said), *meant;
+    size_t i = 0;
+
+    meant = is_of_another(text, place) ? "Operation not permitted" : text;
+    while (!ends_with(meant, refusals[i].says))
         i++;
     fail(err, refusals[i].kind, refusals[i].message, place);
     if (refusals[i].hint != NULL)
@@ -221,6 +248,31 @@ static void hear(int fd, struct buf *said)
     }
 }
 
+/* fusermount3 lets root unmount anything, /proc included. */
+static int check_is_ours(const char *place, struct error *err)
+{
+    auto_free char *path = mounts_path(place);
+    auto_free char *type = path == NULL ? NULL : mounts_type(path, NULL);
+
+    if (type == NULL || mounts_shows_pools(path, NULL))
+        return 0; /* of what is not there it knows more */
+    fail(err, PLSM_ERROR_NOT_FOUND, "no pools are mounted at '%s', but something else (%s)", place,
+         type);
+    fail_hint(err, "`mount -t fuse.plasmite` shows where pools are; umount(8) unmounts the rest.");
+    return fail_path(err, place);
+}
+
+static int no_fusermount3(struct error *err)
+{
+    char cause[sizeof err->cause];
+
+    snprintf(cause, sizeof cause, "%s", err->cause);
+    fail(err, PLSM_ERROR_NOT_FOUND, "fusermount3, which unmounts, cannot be started");
+    if (cause[0] != '\0')
+        fail_cause(err, cause);
+    return fail_hint(err, "Install it: `apt-get install fuse3`.");
+}
+
 static int run_umount(const void *values, void *program)
 {
     const struct umount_options *o = values;
@@ -230,18 +282,22 @@ static int run_umount(const void *values, void *program)
     struct child child;
     int status;
 
-    if (child_start(argv, &child, err) < 0) {
-        char cause[sizeof err->cause];
-
-        snprintf(cause, sizeof cause, "%s", err->cause);
-        fail(err, PLSM_ERROR_NOT_FOUND, "fusermount3, which unmounts, cannot be started");
-        if (cause[0] != '\0')
-            fail_cause(err, cause);
-        return fail_hint(err, "Install it: `apt-get install fuse3`.");
+    if (check_is_ours(o->place, err) < 0)
+        return -1;
+    /* The mount itself is in the way for a moment when it tells of a change of `log`, and others may be who just end. */
+    for (int again = BUSY_AGAIN; again >= 0; again--) {
+        buf_clear(&said);
+        if (child_start(argv, &child, err) < 0)
+            return no_fusermount3(err);
+        hear(child.err, &said);
+        status = child_wait(&child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+            return 0;
+        if (!is_busy(&said))
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_PAUSE_NS}, NULL);
     }
-    hear(child.err, &said);
-    status = child_wait(&child);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : refused(err, o->place, &said);
+    return refused(err, o->place, &said);
 }
 
 const struct command_spec cmd_umount = {

@@ -1,8 +1,8 @@
 #include "attach.h"
 
 #include "base/cleanup.h"
+#include "base/mounts.h"
 #include "ops.h"
-#include "stale.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -106,7 +106,7 @@ int attach(struct mount *m, char *options, struct error *err)
         return *said != '\0' ? fail_cause(err, said) : -1;
     }
     if (mounted == 0) {
-        if (!stale_is_ours(m->point, &m->device))
+        if (!mounts_shows_pools(m->point, &m->device))
             m->device = 0;
         wire_use(m->session);
         return 0;

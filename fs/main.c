@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fds.h"
 #include "base/log.h"
+#include "base/mounts.h"
 #include "base/stop.h"
 #include "base/units.h"
 #include "events.h"
@@ -72,10 +73,16 @@ static int check(struct mount *m, struct error *err)
             return fail_os(err, PLSM_ERROR_IO, errno, "cannot look at the pool directory '%s'",
                            given);
         (void)fail(err, PLSM_ERROR_NOT_FOUND, "pool directory '%s' does not exist", given);
+        if (m->replace) /* `mount -o remount MNT` takes it from the list of mounts, where ours have no name of a directory */
+            return fail_hint(err, "Name the pool directory to remount: `mount -t plasmite -o remount DIR %s`.", m->point);
         return fail_hint(err, "Create it with `mkdir %s`.", given);
     }
     if (stat(m->dir, &st) < 0 || !S_ISDIR(st.st_mode))
         return fail(err, PLSM_ERROR_USAGE, "'%s' is not a directory of pools", given);
+    if (mounts_shows_pools(m->dir, NULL)) {
+        (void)fail(err, PLSM_ERROR_USAGE, "pools are mounted on '%s', their files are elsewhere", m->dir);
+        return fail_hint(err, "Name the directory with the files of the pools, as for that mount.");
+    }
     if (stale_find(m->point, m->replace, &point, &ours, err) < 0)
         return -1;
     free(m->point);

@@ -2,78 +2,17 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/mounts.h"
 
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 extern char **environ;
-
-/* realpath(), also of a mount whose daemon is dead: then its parent's path and its own name. */
-static char *absolute(const char *point)
-{
-    char *path = realpath(point, NULL), *joined = NULL;
-    auto_free char *for_dir = NULL, *for_base = NULL, *dir = NULL;
-
-    if (path != NULL || errno != ENOTCONN)
-        return path;
-    for_dir = strdup(point);
-    for_base = strdup(point);
-    if (for_dir == NULL || for_base == NULL)
-        return NULL;
-    dir = realpath(dirname(for_dir), NULL);
-    if (dir == NULL ||
-        asprintf(&joined, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, basename(for_base)) < 0)
-        return NULL;
-    return joined;
-}
-
-/* mountinfo writes blanks and backslashes as three octal digits. */
-static void unescape(char *text)
-{
-    char *to = text;
-
-    for (const char *from = text; *from != '\0'; from++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != '\0' &&
-            from[3] != '\0') {
-            *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-            from += 3;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-}
-
-bool stale_is_ours(const char *point, dev_t *ret_device)
-{
-    auto_file FILE *file = fopen("/proc/self/mountinfo", "re");
-    auto_free char *line = NULL;
-    size_t cap = 0;
-    bool ours = false;
-
-    while (file != NULL && getline(&line, &cap, file) > 0) {
-        auto_free char *at = NULL;
-        const char *rest = strstr(line, " - ");
-        unsigned major, minor;
-
-        if (rest == NULL || sscanf(line, "%*s %*s %u:%u %*s %ms", &major, &minor, &at) != 3)
-            continue;
-        unescape(at);
-        if (strcmp(at, point) != 0)
-            continue;
-        ours = strncmp(rest, " - fuse.plasmite ", 17) == 0;
-        *ret_device = makedev(major, minor);
-    }
-    return ours;
-}
 
 static int let_go(const char *point, struct error *err)
 {
@@ -121,13 +60,12 @@ static int already_mounted(const char *path, struct error *err)
 
 int stale_find(const char *point, bool replace, char **ret_path, bool *ret_ours, struct error *err)
 {
-    auto_free char *path = absolute(point);
-    dev_t device;
+    auto_free char *path = mounts_path(point);
     bool ours;
 
     if (path == NULL)
         return no_such_point(point, errno, err);
-    ours = stale_is_ours(path, &device);
+    ours = mounts_shows_pools(path, NULL);
     if (replace && !ours) {
         (void)fail(err, PLSM_ERROR_NOT_FOUND, "no pools are mounted at '%s': nothing to remount",
                    path);

@@ -4,15 +4,6 @@
 
 #include "pool/error.h"
 
-#include <stdbool.h>
-#include <sys/types.h>
-
-/*
- * Is a mount of ours there, as the last of what is mounted at the absolute path?  Its device in *ret_device, changed also if not.
- * The list of mounts knows: the mount itself is not asked.
- */
-bool stale_is_ours(const char *point, dev_t *ret_device);
-
 /*
  * Looks at what is at the mount point.  *ret_path is its absolute path, to be freed; *ret_ours: a mount of ours is there,
  * whose daemon is dead, or which is to be replaced.  NotFound, AlreadyExists, Io.

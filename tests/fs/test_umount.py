@@ -10,6 +10,24 @@ import mount
 from mount import DEADLINE
 
 
+class AtOnce(mount.Case):
+    """A mount is not in its own way, as far as it can help it."""
+
+    def test_after_mounting(self):
+        self.stop_daemon()
+        for _ in range(100):
+            self.pls("mount", self.pools, self.mnt)
+            self.run_ok(["fusermount3", "-u", self.mnt], cwd=self.dir)
+
+    def test_after_an_append(self):
+        """What watches `log` is told, through the mount."""
+        self.mkpool("ci")
+        self.stop_daemon()
+        for _ in range(100):
+            self.pls("mount", self.pools, self.mnt)
+            self.run_ok("ls -l ci > /dev/null; echo '{}' > ci/append; cd /; exec plasmite umount \"$OLDPWD\"")
+
+
 class Busy(mount.Case):
     def setUp(self):
         super().setUp()
@@ -94,6 +112,38 @@ class Busy(mount.Case):
         self.pls("feed", "ci", '{"n":2}')
         self.assertEqual(self.finish(reader), '{"n":1}\n{"n":2}\n')
         self.assertEqual(self.daemon.wait(DEADLINE), 0)
+
+    def test_what_is_no_mount_of_pools(self):
+        """fusermount3 would let root unmount anything."""
+        place = os.path.join(self.dir, "place")
+        os.mkdir(place)
+        script = ('mount -t tmpfs none "$1"; plasmite umount "$1" && exit 9; plasmite umount --lazy "$1/" && exit 9; mountpoint -q "$1" || exit 9; '
+                  'plasmite umount /proc && exit 9; test -e /proc/self')
+        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        process = self.start(unshare + ["bash", "-c", script, "bash", place], cwd=self.dir)
+        _, errors = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 0, errors)
+        self.assertEqual([json.loads(line)["error"]["message"] for line in errors.splitlines()],
+                         ["no pools are mounted at '%s', but something else (tmpfs)" % place,
+                          "no pools are mounted at '%s/', but something else (tmpfs)" % place,
+                          "no pools are mounted at '/proc', but something else (proc)"])
+
+    def test_the_mount_of_a_program_that_died(self):
+        self.daemon.kill()
+        self.daemon.wait()
+        self.pls("umount", self.mnt)
+        self.assertFalse(self.is_mounted())
+
+    def test_the_mount_of_another_user(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can be several users")
+        os.chmod(self.dir, 0o755)
+        process = self.start(["plasmite", "umount", self.mnt], cwd=self.dir, user=mount.NOBODY)
+        _, errors = process.communicate(timeout=DEADLINE)
+        error = json.loads(errors)["error"]
+        self.assertEqual((process.returncode, error["message"], error["hint"]),
+                         (6, "'%s' was mounted by somebody else" % self.mnt, "Only who mounted it, or root, can unmount it."))
+        self.assertTrue(self.is_mounted())
 
     def test_no_fusermount3(self):
         script = 'mount --bind /dev/null "$(command -v fusermount3)"; exec plasmite umount "$1"'
