@@ -36,8 +36,8 @@ static const struct option_spec mount_table[] = {
 };
 #undef OPTIONS
 
-/* The helper beside our own file: the build tree, or an installation that was moved as a whole. */
-static int helper_beside(struct buf *path)
+/* The helper in a folder that is known from that of our own file. */
+static int find_helper(const char *folder, struct buf *path)
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self);
@@ -45,7 +45,9 @@ static int helper_beside(struct buf *path)
 
     if (n <= 0 || (slash = memrchr(self, '/', (size_t)n)) == NULL)
         return -1;
+    buf_clear(path);
     buf_add(path, self, (size_t)(slash + 1 - self));
+    buf_add_str(path, folder);
     buf_add_str(path, HELPER);
     return buf_str(path) != NULL && access(path->p, X_OK) == 0 ? 0 : -1;
 }
@@ -60,10 +62,13 @@ static void become(const char *path, const char *const *argv)
 
 static int start_helper(struct cli *cli, const char *const *argv)
 {
+    /* the build tree; an installation, wherever `cmake --install --prefix` or a package has put it */
+    static const char *const folders[] = {"", PLASMITE_LIBEXEC_FROM_BIN "/plasmite/"};
     auto_buf struct buf path = BUF_INIT;
 
-    if (helper_beside(&path) == 0)
-        become(path.p, argv);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (find_helper(folders[i], &path) == 0)
+            become(path.p, argv);
     become(PLASMITE_LIBEXECDIR "/plasmite/" HELPER, argv);
     fail_os(&cli->error, PLSM_ERROR_NOT_FOUND, errno, "the program " HELPER " cannot be started");
     fail_path(&cli->error, PLASMITE_LIBEXECDIR "/plasmite/" HELPER);

@@ -77,9 +77,14 @@ static const struct command_spec helper = {
 
 /* What fstab, mount(8) and systemd add for themselves. */
 static const char *const ignored[] = {
-    "defaults", "auto",   "noauto", "nofail",   "_netdev",    "user",
-    "users",    "nouser", "owner",  "group",    "exec",       "default_permissions",
-    "suid",     "dev",    "async",  "relatime", "norelatime", "nodiratime"};
+    "defaults", "auto", "noauto", "nofail", "_netdev", "user", "users", "nouser", "nousers",
+    "owner", "noowner", "group", "nogroup", "exec", "suid", "dev", "async", "relatime",
+    "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime",
+    "nolazytime", "iversion", "noiversion", "mand", "nomand", "silent", "loud", "symfollow",
+    "default_permissions"};
+/* The same with a value; `mount -o remount MNT` repeats what the list of mounts shows. */
+static const char *const prefixes[] = {"x-",       "comment=",  "user=",   "user_id=",
+                                       "group_id=", "max_read=", "blksize="};
 /* What the kernel understands. */
 static const char *const passed[] = {"ro",   "rw",      "nosuid",  "nodev", "noexec",
                                      "sync", "dirsync", "noatime", "atime", "auto_unmount"};
@@ -88,6 +93,14 @@ static bool is_one_of(const char *word, const char *const *words, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool begins_as_one_of(const char *word, const char *const *begins, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(word, begins[i], strlen(begins[i])) == 0)
             return true;
     return false;
 }
@@ -203,8 +216,8 @@ static int pass(const char *word, struct buf *kernel, struct error *err)
 
 static int take_option(const char *word, struct mount *m, struct buf *kernel, struct error *err)
 {
-    if (*word == '\0' || strncmp(word, "x-", 2) == 0 || strncmp(word, "comment=", 8) == 0 ||
-        is_one_of(word, ignored, sizeof ignored / sizeof *ignored))
+    if (*word == '\0' || is_one_of(word, ignored, sizeof ignored / sizeof *ignored) ||
+        begins_as_one_of(word, prefixes, sizeof prefixes / sizeof *prefixes))
         return 0;
     switch (take_valued(word, m, err)) {
     case 0:
@@ -297,12 +310,13 @@ int options_parse(int argc, char *const *argv, struct options *options, struct m
                   struct error *err)
 {
     const char *name = argc > 0 ? basename(argv[0]) : program.name;
-    const struct command_spec *called = strcmp(name, helper.name) == 0 ? &helper : &program;
+    bool by_mount = strcmp(name, helper.name) == 0 || strcmp(name, "mount.fuse.plasmite") == 0;
+    const struct command_spec *called = by_mount ? &helper : &program;
     struct command_line line = {0};
     struct opts opts;
     int result = 0;
 
-    options->by_mount = called == &helper;
+    options->by_mount = by_mount;
     switch (opts_parse(&opts, called, &line, argc, argv)) {
     case OPTS_RUN:
         result = take_line(&line, options, m, err);

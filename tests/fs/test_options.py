@@ -156,6 +156,13 @@ class Options(mount.Case):
         self.refused(2, "the mount point '%s' lies within the pool directory '%s'" % (self.place, self.pools),
                      hint="Mount it on a directory outside of it.")
 
+    def test_a_source_that_shows_pools(self):
+        self.serve()
+        other = os.path.join(self.dir, "other")
+        os.mkdir(other)
+        self.run_fails(["plasmite", "mount", self.place, other], 2, "pools are mounted on '%s', their files are elsewhere" % self.place, cwd=self.dir)
+        self.pls("umount", self.place)
+
     def test_a_place_that_is_a_file(self):
         self.place = os.path.join(self.dir, "file")
         with open(self.place, "w", encoding="utf-8"):
@@ -208,6 +215,38 @@ class Options(mount.Case):
             grep -c " $2 " /proc/self/mountinfo; umount "$2" """)
         self.assertEqual(out, "4096\n1\n")
         self.assertEqual(os.stat(self.pool_file("ci")).st_size, 2 << 20)
+
+    def test_mount_8_remounts_what_fstab_does_not_know(self):
+        """It repeats what the list of mounts shows, the type included."""
+        sbin = os.path.join(self.dir, "sbin")
+        os.mkdir(sbin)
+        for name in "mount.plasmite", "mount.fuse.plasmite":
+            os.symlink(os.path.join(BIN, "plasmite-fs"), os.path.join(sbin, name))
+        script = (
+            'set -e; mount --bind "$1" /usr/sbin; place=$3\n'
+            'for type in plasmite fuse.plasmite; do mount -t $type "$2" "$3"; mkdir -p "$3/$type"\n'
+            'mount -o remount,ro "$3"; ! mkdir "$3/$type.2" 2> /dev/null; umount "$3"; done\n'
+            'plasmite mount "$2" "$3"; mount -o remount,ro "$3" || echo $?; umount "$3"\n'
+        )
+        unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+        process = self.start(unshare + ["bash", "-c", script, "bash", sbin, self.pools, self.place], cwd=self.dir)
+        out, errors = process.communicate(timeout=mount.DEADLINE)
+        self.assertEqual((process.returncode, out), (0, b"32\n"), errors)
+        self.assertEqual(json.loads(errors)["error"]["hint"],
+                         "Name the pool directory to remount: `mount -t plasmite -o remount DIR %s`." % self.place)
+        self.assertEqual(sorted(os.listdir(self.pools)), ["fuse.plasmite.plasmite", "plasmite.plasmite"])
+
+    def test_what_mount_8_adds(self):
+        for option in ("strictatime", "lazytime", "nolazytime", "iversion", "noiversion", "diratime", "silent", "loud", "nomand",
+                       "nostrictatime", "user=joe", "comment=x", "x-gvfs-hide", "user_id=0", "group_id=0", "default_permissions"):
+            self.serve(option)
+            self.pls("umount", self.place)
+
+    def test_help_names_every_option(self):
+        known = "allow_other ro size=SIZE list_live=no heartbeat=SEC append_size=N auto_unmount remount".split()
+        for program in ["plasmite", "mount", "--help"], [os.path.join(BIN, "plasmite-fs"), "--help"]:
+            out = self.run_ok(program, cwd=self.dir)
+            self.assertEqual([name for name in known if "\n  %s" % name not in out], [])
 
 
 class User(mount.Case):
