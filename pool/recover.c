@@ -55,6 +55,7 @@ struct recovery {
     struct ring anywhere;   /* and frames of any lap */
     struct header_live no_tail;
     bool same_boot; /* no page can have been lost unwritten */
+    bool is_private;
     /* bytes of bodies that may turn out damaged, before a hostile file is given up */
     uint64_t budget;
 };
@@ -181,7 +182,8 @@ static void cut(struct recovery *r, struct commit *commit, const struct walk *wa
 {
     uint64_t floor = commit->time_floor;
 
-    forget_behind(r, walk->pos, commit->head);
+    if (!r->is_private)
+        forget_behind(r, walk->pos, commit->head);
     append_to_commit(commit, walk->pos, &walk->last);
     commit->time_floor = floor <= walk->last.seq ? floor : 0;
 }
@@ -319,11 +321,12 @@ static int salvage(struct recovery *r, struct commit *commit, bool have_commit, 
     return 0;
 }
 
-int recover_ring(struct ring *ring, struct error *err)
+int recover_ring(struct ring *ring, enum recover_flags flags, struct error *err)
 {
     struct recovery r = {.ring = ring,
                          .everywhere = *ring,
                          .same_boot = recover_same_boot(ring->live),
+                         .is_private = flags & RECOVER_PRIVATE,
                          .budget = BUDGET_RINGS * ring->bytes + FRAME_TAGS_LEN_MAX};
     struct commit commit;
     bool have_commit = newest_commit(ring, &commit), publish;
@@ -359,7 +362,7 @@ int recover_run(struct pool *pool, struct error *err)
         return -1;
     int result = 0;
     if (recover_needed(pool)) { /* nobody did it while we waited */
-        result = recover_ring(&pool->ring, err);
+        result = recover_ring(&pool->ring, 0, err);
         header_boot_id(boot);
         if (result == 0)
             set_boot(&pool->ring, boot);

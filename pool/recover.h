@@ -40,11 +40,16 @@ bool recover_needed(struct pool *pool);
 /* Takes the lock.  Corrupt when nothing tells which numbers were used. */
 int recover_run(struct pool *pool, struct error *err);
 
-/*
- * The same with a ring that nobody else has: a private mapping (file.h), to see what it would
- * leave.
- */
-int recover_ring(struct ring *ring, struct error *err);
+enum recover_flags {
+    /*
+     * The ring is a private mapping (file.h), to see what recovery would leave: what nobody can read after it stays as
+     * it is, for each page that is changed is a copy in memory.
+     */
+    RECOVER_PRIVATE = 1 << 0,
+};
+
+/* The same with a ring that nobody else has, or under the lock. */
+int recover_ring(struct ring *ring, enum recover_flags flags, struct error *err);
 
 /* Was it last found sound in this boot?  False when the system does not say. */
 bool recover_same_boot(const struct header_live *live);

@@ -223,8 +223,10 @@ static void rehearse(const char *path, struct verify_report *ret)
         return;
     if (header_check(file.map, file.size, &c.fixed, NULL) == 0) {
         ring_init(&c.ring, file.map, &c.fixed);
+        c.ring.parts = 0; /* nobody searches in it */
         uint64_t gen = atomic_load(&c.ring.live->gen);
-        ret->is_mended = recover_ring(&c.ring, NULL) == 0 && atomic_load(&c.ring.live->gen) != gen;
+        ret->is_mended = recover_ring(&c.ring, RECOVER_PRIVATE, NULL) == 0 &&
+                         atomic_load(&c.ring.live->gen) != gen;
         if (ret->is_mended)
             check_frames(&c);
         ret->n_mended = after.messages;

@@ -9,8 +9,10 @@
 #include "crc32c.h"
 #include "frame.h"
 #include "handle.h"
+#include "header.h"
 #include "index.h"
 #include "pool/verify.h"
+#include "recover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -653,6 +655,56 @@ static void many_messages_without_commits__take_little_memory(void **state)
     pool_close(pool);
 }
 
+/* Bytes of the mapping at `map` that are copies of pages of its file. */
+static uint64_t copied_bytes(const void *map)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[4096];
+    bool is_it = false;
+    uint64_t begin, end, kib = 0;
+
+    must(file != NULL, "smaps: %s", strerror(errno));
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64, &begin, &end) == 2)
+            is_it = begin == (uint64_t)(uintptr_t)map;
+        else if (is_it && sscanf(line, "Anonymous: %" SCNu64, &kib) == 1)
+            break;
+    must(is_it, "not mapped");
+    fclose(file);
+    return kib * 1024;
+}
+
+/* Nearly all messages are given up in it. */
+static void a_rehearsal__copies_next_to_nothing(void **state)
+{
+    enum { N = 20000 };
+    const char *path = scratch_path("rehearsal.plasmite");
+    struct pool *pool = pool_must_make("rehearsal.plasmite", 4 << 20, POOL_INDEX_AUTO);
+    struct header_fixed fixed;
+    struct file file;
+    struct ring ring;
+    struct commit commit;
+
+    (void)state;
+    flush(pool);
+    append_up_to(pool, 10, SIZE);
+    off_t place = place_of(pool, bounds_of(pool).head) + 50;
+    append_up_to(pool, N, SIZE);
+    pool_close(pool);
+    flip(path, place, 0);
+    another_boot(path);
+    must(file_map(&file, path, FILE_PRIVATE, NULL) == 0 &&
+             header_check(file.map, file.size, &fixed, NULL) == 0,
+         "%s", path);
+    ring_init(&ring, file.map, &fixed);
+    must(recover_ring(&ring, RECOVER_PRIVATE, NULL) == 0 && ring_commit(&ring, &commit), "recover");
+    assert_int_equal(commit.newest, 10);
+    uint64_t copied = copied_bytes(file.map);
+    if (copied > 512 * 1024)
+        fail_msg("%" PRIu64 " bytes", copied);
+    file_unmap(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -671,6 +723,7 @@ int main(void)
         cmocka_unit_test(a_hostile_ring__is_looked_at_in_bounded_time),
         cmocka_unit_test(a_hostile_ring_without_commits__too),
         cmocka_unit_test(many_messages_without_commits__take_little_memory),
+        cmocka_unit_test(a_rehearsal__copies_next_to_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
