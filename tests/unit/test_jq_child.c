@@ -4,69 +4,19 @@
  *
  * Orphans come to this process from the second test on, so it can see and count them.
  */
-#include "pools.h"
+#include "jq_filters.h"
 
 #include "jq_child.h"
-#include "pool/filter.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define PATIENCE_S 120
-#define TOO_MUCH "the filter takes too much time or memory on a message"
-#define STACK_BOMB "reduce range(300000) as $i (null; [.]) | false"
-
-static struct filter *filter_of(const char *expression)
-{
-    struct error err = ERROR_INIT;
-    struct filter *filter = NULL;
-
-    must(filter_new(bytes_of(expression), &filter, &err) == 0, "%s: %s; %s; %s", expression,
-         err.message, err.hint, err.cause);
-    return filter;
-}
-
-static enum filter_result match(struct filter *filter, const char *data, struct error *err)
-{
-    const struct message message = {.seq = 7, .tags = BYTES("\"a\""), .data = bytes_of(data)};
-
-    return filter_match(filter, &message, err);
-}
-
-static void says(struct filter *filter, const char *data, enum filter_result expected)
-{
-    struct error err = ERROR_INIT;
-    enum filter_result result = match(filter, data, &err);
-
-    must(result == expected, "%d: %s; %s", (int)result, err.message, err.hint);
-}
-
-static void fails(struct filter *filter, const char *data, const char *message)
-{
-    struct error err = ERROR_INIT;
-
-    assert_int_equal(match(filter, data, &err), FILTER_FAILED);
-    assert_int_equal(err.kind, PLSM_ERROR_USAGE);
-    assert_string_equal(err.message, message);
-    assert_int_equal(err.seq, 7);
-}
 
 /* ---- what this process sees of it ---- */
-
-static void get_orphans(void)
-{
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-}
 
 /* Those that run, or are not waited for; the last of them. */
 static unsigned children(pid_t *ret)
@@ -93,12 +43,6 @@ static pid_t only_child(void)
 
     assert_int_equal(children(&pid), 1);
     return pid;
-}
-
-static void has_no_children(void)
-{
-    assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
-    assert_int_equal(errno, ECHILD);
 }
 
 static unsigned descriptors(void)
@@ -323,79 +267,7 @@ static void there_are_not_many_at_once(void **state)
     has_no_children();
 }
 
-/* ---- hostile expressions ---- */
-
-static void bombs__are_errors(void **state)
-{
-    static const struct {
-        const char *expression, *message;
-    } cases[] = {
-        {STACK_BOMB,                                       "the filter made jq crash on a message"},
-        {"(\"x\" * 1000000000) | length > 0",              TOO_MUCH                               },
-        {"[range(1e9) | [.]] | length == 1",               TOO_MUCH                               },
-        {"[range(20000)] | indices(.) | length > 0",       TOO_MUCH                               },
-        {"def f: [f]; f",                                  TOO_MUCH                               },
-        {"[limit(100000000; repeat(\"x\"))] | length > 0", TOO_MUCH                               },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        auto_buf struct buf text = BUF_INIT;
-        auto_filter struct filter *filter = NULL;
-
-        must(buf_printf(&text, "if .data.go then (%s) else .data.n + 1 == 6 end",
-                        cases[i].expression) == 0,
-             "no memory");
-        filter = filter_of(buf_str(&text));
-        fails(filter, "{\"go\":true}", cases[i].message);
-        has_no_children();
-        says(filter, "{\"n\":5}", FILTER_YES);
-    }
-}
-
-static void a_filter_that_only_fails__is_given_up(void **state)
-{
-    auto_filter struct filter *filter =
-        filter_of("if .data.go then (" STACK_BOMB ") else . == 1 end");
-    struct error err = ERROR_INIT;
-
-    (void)state;
-    for (int i = 0; i < 4; i++)
-        fails(filter, "{\"go\":true}", "the filter made jq crash on a message");
-    fails(filter, "{\"go\":true}", "the filter failed on too many messages");
-    assert_int_equal(match(filter, "{}", &err), FILTER_FAILED);
-    has_no_children();
-}
-
-static void filters_that_share__are_given_up_together(void **state)
-{
-    static const char bomb[] = "if .data.go then (" STACK_BOMB ") else . == 1 end";
-    struct filter_credit credit = FILTER_CREDIT_INIT;
-    auto_filter struct filter *one = filter_of(bomb), *other = filter_of(bomb);
-
-    (void)state;
-    filter_share(one, &credit);
-    filter_share(other, &credit);
-    for (int i = 0; i < 4; i++)
-        fails(i % 2 == 0 ? one : other, "{\"go\":true}",
-              "the filter made jq crash on a message");
-    fails(one, "{}", "the filter failed on too many messages");
-    fails(other, "{}", "the filter failed on too many messages");
-    has_no_children();
-}
-
-static void a_filter_that_seldom_fails__is_not(void **state)
-{
-    auto_filter struct filter *filter =
-        filter_of("if .data.go then (" STACK_BOMB ") else . == 1 end");
-
-    (void)state;
-    for (int i = 0; i < 6; i++) {
-        fails(filter, "{\"go\":true}", "the filter made jq crash on a message");
-        for (int k = 0; k < 1000; k++)
-            says(filter, "{}", FILTER_NO);
-    }
-}
+/* ---- what it has ---- */
 
 static void what_it_could_take__is_not_there(void **state)
 {
@@ -513,10 +385,6 @@ int main(void)
         cmocka_unit_test(what_was_stopped__is_replaced),
         cmocka_unit_test(a_thread_that_is_cancelled__leaves_it_whole),
         cmocka_unit_test(there_are_not_many_at_once),
-        cmocka_unit_test(bombs__are_errors),
-        cmocka_unit_test(a_filter_that_only_fails__is_given_up),
-        cmocka_unit_test(filters_that_share__are_given_up_together),
-        cmocka_unit_test(a_filter_that_seldom_fails__is_not),
         cmocka_unit_test(what_it_could_take__is_not_there),
         cmocka_unit_test(local_time__is_that_of_the_program),
         cmocka_unit_test(large_messages__are_seen_whole),
