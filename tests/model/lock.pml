@@ -45,6 +45,7 @@ bool in[WRITERS];
 bool half_done;  /* the pool is in the middle of a change */
 byte deaths;
 byte timeouts;
+byte begun; /* writers that have attached: see attach() */
 
 /* Everybody waits for somebody else, for three writers. */
 #define IDLE(i) (asleep[i] || over[i])
@@ -59,6 +60,9 @@ byte timeouts;
 /*
  * Locks the byte of the first slot that nobody has: numbers are used again as soon as they can be.  A dead holder's may still
  * stand in the word: that one is given back, and the next one tried.
+ *
+ * Writers are alike.  Any run is, with other numbers for them, one in which they first do this in the order of their numbers, so no
+ * other is searched through.
  */
 inline attach()
 {
@@ -66,6 +70,11 @@ inline attach()
     :: slot != 0 -> break
     :: slot == 0 ->
         d_step {
+            begun >= me ->
+            if
+            :: begun == me -> begun++
+            :: else
+            fi;
             slot = first;
             do
             :: held[slot] != 0 -> slot++
