@@ -343,7 +343,7 @@ static int check_all(struct cli *cli, struct report *r)
     if (store_list(dir, &list, &cli->error) < 0)
         return -1;
     for (size_t i = 0; i < list.n; i++)
-        check_listed(cli, dir, list.names[i], r);
+        check_listed(cli, dir, list.pools[i].name, r);
     store_list_done(&list);
     return 0;
 }

@@ -237,8 +237,8 @@ static int run(const void *values, void *program)
     if (rows == NULL)
         code = fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory");
     for (size_t i = 0; i < list.n && code == 0; i++) {
-        rows[i].name = list.names[i];
-        if (asprintf(&rows[i].path, "%s/%s" POOL_SUFFIX, cli_dir(cli), list.names[i]) < 0) {
+        rows[i].name = list.pools[i].name;
+        if (asprintf(&rows[i].path, "%s/%s" POOL_SUFFIX, cli_dir(cli), list.pools[i].name) < 0) {
             rows[i].path = NULL;
             code = fail(&cli->error, PLSM_ERROR_INTERNAL, "out of memory");
         } else {

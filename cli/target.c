@@ -106,8 +106,8 @@ static void find_similar(const char *dir, const char *reference, struct buf *ret
         return;
     struct nearest nearest = nearest_to(word.p);
     for (size_t i = 0; i < list.n; i++)
-        if (nearest_offer(&nearest, list.names[i]))
-            found = list.names[i];
+        if (nearest_offer(&nearest, list.pools[i].name))
+            found = list.pools[i].name;
     if (found != NULL) {
         buf_add(ret, reference, (size_t)(base - reference));
         buf_add_str(ret, found);

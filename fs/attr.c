@@ -94,6 +94,11 @@ void attr_fill_dirent(const struct place *place, const struct mpool *pool, struc
     *st = (struct stat){.st_mode = type_of(place), .st_ino = node_ino(pool, place)};
 }
 
+void attr_fill_pool_dirent(const struct place *place, ino_t file, struct stat *st)
+{
+    *st = (struct stat){.st_mode = type_of(place), .st_ino = node_pool_ino(file, place)};
+}
+
 void attr_fill(struct mount *m, struct node *node, struct stat *st)
 {
     struct stat owner = {.st_mode = 0700, .st_uid = getuid(), .st_gid = getgid()};
@@ -122,7 +127,7 @@ double attr_timeout(const struct node *node)
     case PLACE_LOG:
         return 0;
     case PLACE_VIEW:
-        return node->place.depth > 0 ? 1 : CONSTANT;
+        return path_is_pool(&node->place) ? CONSTANT : 1;
     default:
         return CONSTANT;
     }
@@ -132,7 +137,7 @@ double entry_timeout(const struct node *node)
 {
     switch (node->place.kind) {
     case PLACE_VIEW:
-        return node->place.depth > 0 ? 1 : CONSTANT;
+        return path_is_pool(&node->place) ? CONSTANT : 1;
     case PLACE_README:
     case PLACE_VERSION:
     case PLACE_SYSTEM:

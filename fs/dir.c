@@ -78,27 +78,39 @@ static int add_fixed(struct mount *m, const struct node *node, struct listing *l
     return 0;
 }
 
+/* Of the file of a pool.  0: it is gone. */
+static ino_t file_of(const struct mount *m, const struct stored *pool)
+{
+    auto_free char *path = pool->ino != 0 ? NULL : pools_path(m, pool->name);
+    struct stat st;
+
+    if (pool->ino != 0)
+        return pool->ino;
+    return path != NULL && stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 /* Pools, in the order of their names.  Files that no name can reach are not shown. */
 static int add_pools(struct mount *m, const struct node *root, struct listing *list,
                      struct error *err)
 {
-    struct store_list pools;
+    struct store_list stored;
     int result = 0;
 
-    if (store_list(m->dir, &pools, err) < 0)
+    if (store_list(m->dir, &stored, err) < 0)
         return -1;
-    for (size_t i = 0; i < pools.n && result == 0; i++) {
+    for (size_t i = 0; i < stored.n && result == 0; i++) {
+        const struct stored *pool = &stored.pools[i];
         struct place place;
         struct stat st;
 
-        if (path_step(&root->place, pools.names[i], 0, &place, NULL) != 0)
+        if (path_step(&root->place, pool->name, 0, &place, NULL) != 0)
             continue;
-        attr_fill_dirent(&place, NULL, &st);
+        attr_fill_pool_dirent(&place, file_of(m, pool), &st);
         if (place.in_pool)
-            result = add(list, pools.names[i], &st);
+            result = add(list, pool->name, &st);
         path_done(&place);
     }
-    store_list_done(&pools);
+    store_list_done(&stored);
     return result < 0 ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
 }
 
@@ -244,14 +256,14 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
 /* What the files of all pools take: bytes, and how many there are. */
 static uint64_t pools_size(const struct mount *m, uint64_t *ret_n)
 {
-    struct store_list pools;
+    struct store_list stored;
     uint64_t bytes = 0;
 
     *ret_n = 0;
-    if (store_list(m->dir, &pools, NULL) < 0)
+    if (store_list(m->dir, &stored, NULL) < 0)
         return 0;
-    for (size_t i = 0; i < pools.n; i++) {
-        auto_free char *path = pools_path(m, pools.names[i]);
+    for (size_t i = 0; i < stored.n; i++) {
+        auto_free char *path = pools_path(m, stored.pools[i].name);
         struct stat one;
 
         if (path == NULL || stat(path, &one) < 0)
@@ -259,7 +271,7 @@ static uint64_t pools_size(const struct mount *m, uint64_t *ret_n)
         bytes += (uint64_t)one.st_size;
         ++*ret_n;
     }
-    store_list_done(&pools);
+    store_list_done(&stored);
     return bytes;
 }
 

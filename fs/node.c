@@ -28,13 +28,25 @@ static bool is_argument(const struct node *node)
     return node->parent != NULL && node->parent->place.kind == PLACE_PARAM;
 }
 
+static uint64_t ino_of(const struct place *place, uint64_t identity)
+{
+    uint64_t ino = hash_u64(place->ino_seed, identity) & INT64_MAX;
+
+    return ino > FUSE_ROOT_ID ? ino : ino + 2;
+}
+
+uint64_t node_pool_ino(ino_t file, const struct place *place)
+{
+    return ino_of(place, file);
+}
+
 uint64_t node_ino(const struct mpool *pool, const struct place *place)
 {
-    uint64_t ino = hash_u64(place->ino_seed, pool == NULL ? 0 : pool->identity) & INT64_MAX;
-
     if (place->kind == PLACE_ROOT)
         return FUSE_ROOT_ID;
-    return ino > FUSE_ROOT_ID ? ino : ino + 2;
+    if (path_is_pool(place))
+        return node_pool_ino(pool->ino, place);
+    return ino_of(place, pool == NULL ? 0 : pool->identity);
 }
 
 int node_add_path(const struct node *node, struct buf *out)

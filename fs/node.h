@@ -94,4 +94,7 @@ int node_add_path(const struct node *node, struct buf *out);
 /* The inode number people see for a place of a pool, or outside pools (NULL). */
 uint64_t node_ino(const struct mpool *pool, const struct place *place);
 
+/* The same for the directory of a pool, which is known by its file alone: a pool need not be opened to be listed. */
+uint64_t node_pool_ino(ino_t file, const struct place *place);
+
 #endif

@@ -412,6 +412,11 @@ bool path_is_view(const struct place *place)
     }
 }
 
+bool path_is_pool(const struct place *place)
+{
+    return place->kind == PLACE_VIEW && place->depth == 0;
+}
+
 bool path_is_expression(const struct place *place)
 {
     return place->kind == PLACE_VIEW && place->modifier == MODIFY_WHERE;

@@ -98,6 +98,8 @@ void path_done(struct place *place);
 
 /* Is a directory / blocks when read / has a fixed content while the mount lives? */
 bool path_is_dir(const struct place *place);
+/* The directory of a pool itself? */
+bool path_is_pool(const struct place *place);
 /* Selects messages: finite, or below live/ a stream. */
 bool path_is_view(const struct place *place);
 bool path_is_stream(const struct place *place);

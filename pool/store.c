@@ -76,22 +76,24 @@ int store_make_dir(const char *dir, struct error *err)
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(((const struct stored *)a)->name, ((const struct stored *)b)->name);
 }
 
-static int list_add(struct store_list *list, size_t *room, const char *name, size_t n)
+static int list_add(struct store_list *list, size_t *room, const struct dirent *entry, size_t n)
 {
     if (list->n == *room) {
         size_t more = *room == 0 ? 16 : 2 * *room;
-        char **names = reallocarray(list->names, more, sizeof *names);
+        struct stored *pools = reallocarray(list->pools, more, sizeof *pools);
 
-        if (names == NULL)
+        if (pools == NULL)
             return -1;
-        list->names = names;
+        list->pools = pools;
         *room = more;
     }
-    list->names[list->n] = strndup(name, n);
-    if (list->names[list->n] == NULL)
+    struct stored *pool = &list->pools[list->n];
+    *pool = (struct stored){.name = strndup(entry->d_name, n),
+                            .ino = entry->d_type == DT_REG ? entry->d_ino : 0};
+    if (pool->name == NULL)
         return -1;
     list->n++;
     return 0;
@@ -108,7 +110,7 @@ static int list_read(DIR *dir, struct store_list *list, struct error *err)
         /* A file called just ".plasmite" has no name to show. */
         if (n <= SUFFIX_LEN || !has_suffix(entry->d_name, n))
             continue;
-        if (list_add(list, &room, entry->d_name, n - SUFFIX_LEN) < 0)
+        if (list_add(list, &room, entry, n - SUFFIX_LEN) < 0)
             return fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     }
     if (errno != 0)
@@ -131,7 +133,7 @@ int store_list(const char *path, struct store_list *ret, struct error *err)
         return fail_path(err, path);
     }
     if (list.n > 1)
-        qsort(list.names, list.n, sizeof *list.names, compare_names);
+        qsort(list.pools, list.n, sizeof *list.pools, compare_names);
     *ret = list;
     return 0;
 }
@@ -139,7 +141,7 @@ int store_list(const char *path, struct store_list *ret, struct error *err)
 void store_list_done(struct store_list *list)
 {
     for (size_t i = 0; i < list->n; i++)
-        free(list->names[i]);
-    free(list->names);
+        free(list->pools[i].name);
+    free(list->pools);
     *list = (struct store_list){0};
 }

@@ -222,6 +222,21 @@ class Listing(mount.Case):
             for word in ("append", "follow"):
                 self.assertIn(word, text, name)
 
+    def test_the_numbers_of_a_listing_are_those_of_stat(self):
+        os.symlink(self.pool_file("a"), self.pool_file("link"))
+        self.pls("pool", "create", "never seen")
+        for directory in ("", "a", "a/tag/x", ".plasmite", "a/stat"):
+            with os.scandir(self.path(directory)) as entries:
+                listed = {entry.name: entry.inode() for entry in entries}
+            # What is made when it is looked up has another number with each content.
+            constant = {name for name in listed if name not in ("info", "tags", "errors", "ctl", "size", "tail", "stats")} if directory != "a/stat" else ()
+            self.assertEqual({name: listed[name] for name in constant},
+                             {name: os.lstat(self.path(os.path.join(directory, name))).st_ino for name in constant})
+            if directory == "":
+                pools = [number for name, number in listed.items() if name not in ("README", ".plasmite", "link")]
+                self.assertEqual(len(set(pools)), 4)
+                self.assertEqual(listed["link"], listed["a"])
+
     def test_links_and_numbers(self):
         for name in ("", "a", "a/tag", "a/tag/x", "a/last"):
             status = os.stat(self.path(name))

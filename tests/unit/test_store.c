@@ -122,9 +122,28 @@ static void list__has_the_pools_in_byte_order(void **state)
     touch(dir, "d.plasmite.old");
     assert_int_equal(store_list(dir, &list, &err), 0);
     assert_int_equal(list.n, 3);
-    assert_string_equal(list.names[0], "B");
-    assert_string_equal(list.names[1], "a");
-    assert_string_equal(list.names[2], "b");
+    assert_string_equal(list.pools[0].name, "B");
+    assert_string_equal(list.pools[1].name, "a");
+    assert_string_equal(list.pools[2].name, "b");
+    store_list_done(&list);
+}
+
+static void list__knows_the_files_but_not_where_links_lead(void **state)
+{
+    const char *dir = *state;
+    auto_buf struct buf path = BUF_INIT;
+    struct store_list list;
+    struct error err;
+    struct stat st;
+
+    touch(dir, "a.plasmite");
+    buf_printf(&path, "%s/b.plasmite", dir);
+    assert_int_equal(symlink("a.plasmite", buf_str(&path)), 0);
+    assert_int_equal(stat(path.p, &st), 0);
+    assert_int_equal(store_list(dir, &list, &err), 0);
+    assert_int_equal(list.n, 2);
+    assert_int_equal(list.pools[0].ino, st.st_ino);
+    assert_int_equal(list.pools[1].ino, 0);
     store_list_done(&list);
 }
 
@@ -170,6 +189,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(make_dir__makes_parents_for_the_owner_only, make_fresh,
                                         remove_fresh),
         cmocka_unit_test_setup_teardown(list__has_the_pools_in_byte_order, make_fresh,
+                                        remove_fresh),
+        cmocka_unit_test_setup_teardown(list__knows_the_files_but_not_where_links_lead, make_fresh,
                                         remove_fresh),
         cmocka_unit_test_setup_teardown(list__of_nothing_is_empty, make_fresh, remove_fresh),
         cmocka_unit_test(default_dir__is_below_home),

@@ -30,8 +30,13 @@ int store_check_name(struct bytes name, struct error *err);
 /* Makes the directory and its missing parents (0700). */
 int store_make_dir(const char *dir, struct error *err);
 
+struct stored {
+    char *name;   /* without the suffix */
+    uint64_t ino; /* inode number of the file; 0: not known, as of a link to one */
+};
+
 struct store_list {
-    char **names; /* without the suffix, in byte order */
+    struct stored *pools; /* in byte order of their names */
     size_t n;
 };
 
