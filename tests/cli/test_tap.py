@@ -290,6 +290,7 @@ class Tap(harness.Case):
         self.assertEqual(self.data()[-1]["signal"], "SIG1")
 
     def test_closed_terminal__of_a_child_that_goes_on(self):
+        # The pause is for tap to meet the end of the terminal before there is more to record; it shows nothing of that.
         pid, master = self.on_terminal("trap '' HUP; echo up; read x; sleep 0.1; echo more; echo more >&2; exit 3")
         self.see(master, b"up\r\n")
         os.close(master)

@@ -292,7 +292,7 @@ class Log(mount.Case):
         begin = time.monotonic()
         self.fill("ci", 500, 10)
         self.assertEqual(watcher.stdout.readline(), b"MODIFY \n")
-        time.sleep(0.1)  # whatever comes, comes now
+        time.sleep(0.1)  # nothing tells that no more is to come; what is put off comes within a tenth of that
         elapsed = time.monotonic() - begin
         os.kill(watcher.pid, signal.SIGTERM)
         rest = self.finish(watcher, status=None, stderr=None)
@@ -452,7 +452,7 @@ class LazilyUnmounted(mount.Case):
         os.utime(self.path("ci/log"), (1, 1))
         for _ in range(10):
             os.write(holder, b'{"x":1}')
-            time.sleep(0.02)  # two kicks' time
+            time.sleep(0.02)  # two kicks' time: nothing is to happen, and so nothing tells that it did not
         self.assertEqual(os.stat(self.path("ci/log")).st_mtime, 1)
         with open(self.path("ci/log")) as file:
             self.assertEqual(file.read(), "precious")

@@ -21,7 +21,7 @@ class Replay(mount.Case):
         """Messages with at least these pauses in between; the real ones, as their times tell."""
         self.append("ci", {"n": 0})
         for n, pause in enumerate(pauses):
-            time.sleep(pause)
+            time.sleep(pause)  # the distance of their times is what is tested
             self.append("ci", {"n": n + 1})
         times = [time_ns(message[1]) for message in envelopes(self.read("ci/all"))]
         return [(time - times[0]) / 1e9 for time in times]

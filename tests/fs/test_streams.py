@@ -92,11 +92,10 @@ class Readers(mount.Case):
 
     def test_a_shell_that_polls(self):
         """The read of busybox waits in poll(), then reads byte for byte."""
-        out = self.run_ok(
-            """exec busybox sh -c 'exec 3< ci/follow; (sleep 0.1; echo "{\\"n\\":1}{\\"n\\":2}" > ci/append) &
-            read -r a <&3; read -r b <&3; echo "$a"; echo "$b"; wait'"""
-        )
-        self.assertEqual(out, self.read("ci/from/2"))
+        shell = self.start("""exec busybox sh -c 'exec 3< ci/follow; read -r a <&3; read -r b <&3; echo "$a"; echo "$b"'""")
+        until("it polls", lambda: mount.polls(shell.pid))
+        self.append("ci", '{"n":1}{"n":2}')
+        self.assertEqual(self.finish(shell), self.read("ci/from/2"))
 
     def test_the_place_is_fixed_at_open(self):
         out = self.run_ok("""exec 3< ci/follow; echo '{"n":1}' > ci/append; echo '{"n":2}' > ci/append

@@ -33,6 +33,7 @@ DEADLINE = 30 * SLOW
 NOT_RUN = 77
 NOBODY = 65534
 READ = {"x86_64": "0", "aarch64": "63"}.get(os.uname().machine, "0")  # the number of this system call
+POLL = {"x86_64": ("7", "271"), "aarch64": ("73",)}.get(os.uname().machine, ())  # poll and ppoll
 
 ENVELOPE = re.compile(
     r'\{"seq":(?P<seq>[1-9][0-9]*),"time":"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z)",'
@@ -114,6 +115,15 @@ def waits_for_answer(pid):
     except OSError:
         pass  # it ended meanwhile
     return False
+
+
+def polls(pid):
+    """Does this process sleep in poll()?"""
+    try:
+        with open("/proc/%d/syscall" % pid) as call:
+            return call.read().split()[0] in POLL
+    except OSError:
+        return False  # it ended meanwhile
 
 
 class Case(unittest.TestCase):

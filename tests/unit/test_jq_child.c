@@ -216,7 +216,7 @@ static void a_thread_that_is_cancelled__leaves_it_whole(void **state)
         void *result;
 
         assert_int_equal(pthread_create(&thread, NULL, match_until_cancelled, filter), 0);
-        usleep((useconds_t)(i * 37));
+        usleep((useconds_t)(i * 37)); /* each time at another place */
         assert_int_equal(pthread_cancel(thread), 0);
         assert_int_equal(pthread_join(thread, &result), 0);
         assert_ptr_equal(result, PTHREAD_CANCELED);

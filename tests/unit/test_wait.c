@@ -49,7 +49,7 @@ static bool somebody_waits(struct pool *pool)
     return (atomic_load(&pool->ring.live->waiting) & 1) != 0;
 }
 
-/* Until process `pid` sleeps in the kernel. */
+/* Until the process, or the thread, sleeps in the kernel. */
 static void await_sleep(pid_t pid)
 {
     char path[64], state = 'R';
@@ -98,7 +98,9 @@ static void on_signal(int sig)
     (void)sig;
 }
 
+/* What another thread does as soon as this one sleeps. */
 struct later {
+    pid_t sleeper;
     pthread_t target;
     uint32_t *control;
 };
@@ -107,7 +109,7 @@ static void *signal_later(void *arg)
 {
     struct later *later = arg;
 
-    nap_ms(20);
+    await_sleep(later->sleeper);
     pthread_kill(later->target, SIGUSR1);
     return NULL;
 }
@@ -116,7 +118,7 @@ static void *control_later(void *arg)
 {
     struct later *later = arg;
 
-    nap_ms(20);
+    await_sleep(later->sleeper);
     pool_wake_control(later->control);
     return NULL;
 }
@@ -125,7 +127,7 @@ static void a_signal__ends_it(void **state)
 {
     auto_pool struct pool *pool = pool_must_make("signal.plasmite", 8192, POOL_INDEX_AUTO);
     struct sigaction action = {.sa_handler = on_signal};
-    struct later later = {.target = pthread_self()};
+    struct later later = {.sleeper = gettid(), .target = pthread_self()};
     uint64_t seen = head_of(pool);
     pthread_t thread;
 
@@ -141,7 +143,7 @@ static void the_control_word__ends_it(void **state)
     struct pool *pools[POOLS] = {pool_must_make("c0.plasmite", 8192, POOL_INDEX_AUTO), pool_must_make("c1.plasmite", 8192, POOL_INDEX_AUTO)};
     uint64_t seen[2] = {head_of(pools[0]), head_of(pools[1])};
     uint32_t control = 7;
-    struct later later = {.control = &control};
+    struct later later = {.sleeper = gettid(), .control = &control};
     pthread_t thread;
 
     (void)state;
