@@ -4,7 +4,8 @@
 
 void deferred_init(struct deferred *deferred, fuse_req_t req, struct mount *m, struct node *node)
 {
-    *deferred = (struct deferred){.m = m, .req = req, .node = node_ref(m->nodes, node)};
+    *deferred = (struct deferred){
+        .m = m, .req = req, .node = node_ref(m->nodes, node), .end_ns = patience_end(m)};
     if (node->pool != NULL)
         (void)mpool_use(node->pool);
 }
@@ -21,9 +22,9 @@ static void run_for_somebody(struct work *work)
 {
     struct deferred *deferred = (struct deferred *)work;
 
-    patience_for(deferred->req);
+    patience_for(deferred->req, deferred->end_ns);
     deferred->run(work);
-    patience_for(NULL);
+    patience_for(NULL, 0);
 }
 
 void deferred_submit(struct deferred *deferred, void (*run)(struct work *work))

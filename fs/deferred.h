@@ -10,6 +10,7 @@ struct deferred {
     struct mount *m;
     fuse_req_t req;
     struct node *node; /* with a reference, and its pool open */
+    uint64_t end_ns;   /* see patience_end() */
     void (*run)(struct work *work);
 };
 

@@ -85,6 +85,7 @@ struct slow_read {
     struct work work;
     struct handle *handle;
     fuse_req_t req;
+    uint64_t end_ns; /* see patience_end() */
     size_t size;
     off_t off;
     handle_make *make;
@@ -94,9 +95,9 @@ static void read_slowly(struct work *work)
 {
     struct slow_read *slow = (struct slow_read *)work;
 
-    patience_for(slow->req);
+    patience_for(slow->req, slow->end_ns);
     slow->make(slow->req, slow->handle, slow->size, slow->off);
-    patience_for(NULL);
+    patience_for(NULL, 0);
     handle_unref(slow->handle);
     free(slow);
 }
@@ -109,6 +110,7 @@ void handle_read_later(fuse_req_t req, struct handle *h, size_t size, off_t off,
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    *slow = (struct slow_read){{.run = read_slowly}, handle_ref(h), req, size, off, make};
+    *slow = (struct slow_read){
+        {.run = read_slowly}, handle_ref(h), req, patience_end(h->m), size, off, make};
     workers_submit_slow(h->m->workers, &slow->work, fuse_req_ctx(req)->uid);
 }

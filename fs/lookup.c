@@ -8,6 +8,7 @@
 #include "instant.h"
 #include "kick.h"
 #include "log.h"
+#include "patience.h"
 #include "status.h"
 #include "trust.h"
 
@@ -130,7 +131,8 @@ static void refuse(struct lookup *l, int status, const struct error *err)
                               .text = l->wrong.n > 0 ? l->wrong : bytes_of(l->name),
                               .at = err->has_offset ? err->offset : FAILURE_NOWHERE};
 
-    if (status == EINVAL || status == EIO || status == EUCLEAN || status == EACCES)
+    if (status == EINVAL || status == EIO || status == EUCLEAN || status == EACCES ||
+        status == ETIMEDOUT)
         failure_note(l->m, &failure);
     reply_error(l, status);
 }
@@ -329,7 +331,7 @@ static bool enter_made(struct lookup *l, enum view_patience patience)
     case VIEW_LATER:
         if (patience == VIEW_QUICK)
             return false;
-        reply_error(l, ECONNABORTED); /* the mount is ending, or the caller */
+        refuse(l, patience_fail(&err), &err);
         break;
     }
     return true;

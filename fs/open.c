@@ -10,6 +10,7 @@
 #include "kick.h"
 #include "log.h"
 #include "messages.h"
+#include "patience.h"
 #include "status.h"
 #include "trust.h"
 
@@ -153,6 +154,17 @@ static void reply_open(fuse_req_t req, struct handle *h, uint32_t open_flags)
     handle_unref(h);
 }
 
+/* A worker has given up. */
+static int too_late(struct mount *m, struct node *node)
+{
+    struct error err = ERROR_INIT;
+    int status = patience_fail(&err);
+
+    if (status == ETIMEDOUT)
+        failure_note(m, &(struct failure){.node = node, .status = status, .err = &err, .at = FAILURE_NOWHERE});
+    return status;
+}
+
 /* False when a worker has to do it. */
 static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int flags,
                      enum view_patience patience)
@@ -163,7 +175,7 @@ static bool try_open(fuse_req_t req, struct mount *m, struct node *node, int fla
     if (o.later && patience == VIEW_QUICK)
         return false;
     if (o.later)
-        status = ECONNABORTED; /* the mount is ending, or the caller */
+        status = too_late(m, node);
     if (status != 0)
         fuse_reply_err(req, status);
     else

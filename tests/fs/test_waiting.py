@@ -188,6 +188,25 @@ class ImpatientKernel(mount.Case):
         out = self.run_ok(mount.in_namespace(IMPATIENT_KERNEL, limit, self.pools, place, sys.executable), cwd=self.dir)
         self.assertEqual(out, "-1 EINTR\n-1 EINTR\nTrue\n")
 
+    def test_an_expression_that_takes_longer_goes_on_where_it_was(self):
+        self.mkpool("ci")
+        self.append("ci", *[{"n": n} for n in range(40)])
+        limit, place = self.dir + "/limit", self.dir + "/impatient"
+        pathlib.Path(limit).write_text("1\n")
+        os.mkdir(place)
+        script = ('mount --bind "$1" %s && plasmite mount "$2" "$3" || exit 9; cd "$3/ci"\n'
+                  'for i in $(seq 200); do cat "where/[range(300000)] | length > 3/data/all" && break; done; echo $i\n'
+                  'jq -r "select(.errno == \\"ETIMEDOUT\\").hint" errors | sort -u; cd /; plasmite umount "$3"') % LIMIT
+        process = self.start(["unshare", "--mount", "bash", "-c", script, "bash", limit, self.pools, place], cwd=self.dir)
+        out, errors = process.communicate(timeout=4 * mount.DEADLINE)
+        lines, complaints = out.decode().splitlines(), errors.decode().splitlines()
+        self.assertEqual(lines[:40], ['{"n":%d}' % n for n in range(40)], errors)
+        self.assertGreater(int(lines[40]), 1)
+        self.assertEqual(len(complaints), int(lines[40]) - 1)
+        for complaint in complaints:
+            self.assertRegex(complaint, ": Connection timed out$")
+        self.assertIn("Try again", lines[41])
+
 
 if __name__ == "__main__":
     mount.main()
