@@ -143,12 +143,13 @@ static int make_one(struct renderer *r, const struct lines *lines, struct error 
 
     if (seq == 0 || seq > lines->range.last)
         return renderer_overtaken(lines->range.last, err);
-    if (at_message(r, lines, seq, err) < 0 ||
-        check(cursor_next(lines->pool->pool, &r->at, &r->store, &message, err), seq, err) < 0)
+    if (at_message(r, lines, seq, err) < 0)
         return -1;
-    result = lens_render(lines->lens, &message, &r->cache, &r->made);
+    result = check(cursor_next(lines->pool->pool, &r->at, &r->store, &message, err), seq, err);
+    if (result == 0 && lens_render(lines->lens, &message, &r->cache, &r->made) < 0)
+        result = fail(err, PLSM_ERROR_INTERNAL, "out of memory");
     shed(&r->store);
-    return result < 0 ? fail(err, PLSM_ERROR_INTERNAL, "out of memory") : 0;
+    return result;
 }
 
 /* Lines of whole messages, as many as there is need of; one at least. */
@@ -177,6 +178,7 @@ static int make_up_to(struct renderer *r, const struct lines *lines, size_t n, s
     while (unread(r) < n)
         if (make_some(r, lines, n - unread(r), err) < 0) {
             begin_anew(r);
+            (void)keep_made(r, lines); /* there may be room for a large message that was no good */
             return -1;
         }
     return 0;

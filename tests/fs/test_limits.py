@@ -139,6 +139,22 @@ class Memory(mount.Case):
         if mount.SLOW == 1:  # a sanitizer keeps what was freed
             self.assertLess(self.memory() - before, 100)
 
+    def test_who_has_read_a_damaged_one_keeps_no_room_for_it(self):
+        self.mkpool("ci", size="32M")
+        with open(os.path.join(self.dir, "large"), "wb") as file:
+            file.write(b'{"n":1}{"x":"begin%s"}' % (b"x" * (10 * MIB)))
+        self.run_ok("cat ../large > ci/append")
+        with open(self.pool_file("ci"), "r+b") as file:
+            file.seek(file.read().index(b'"begin') + 3)
+            file.write(b"X")
+        before = self.memory()
+        for second in range(1, 31):  # a file of its own each, that is not closed
+            fd = self.open("ci/since/@%d" % second)
+            self.assertGreater(os.fstat(fd).st_size, 10 * MIB)
+            self.assert_errno(errno.EIO, os.pread, fd, 4096, MIB)
+        if mount.SLOW == 1:
+            self.assertLess(self.memory() - before, 100)
+
     def test_a_list_of_matches_keeps_none(self):
         self.mkpool("ci", size="32M")
         with open(os.path.join(self.dir, "large"), "wb") as file:
