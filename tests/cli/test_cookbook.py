@@ -43,7 +43,7 @@ class Cookbook(harness.Case):
     def sh_start(self, script):
         """Starts shell lines, and waits until the last program of them waits for messages."""
         process = self.start_argv(["bash", "-ec", script], cwd=self.dir, start_new_session=True)
-        self.addCleanup(end_session, process.pid, home=self.dir)
+        self.addCleanup(end_session, process.popen, home=self.dir)
         harness.wait_until(lambda: process.popen.poll() is not None or self.follower_waits(process.pid),
                            "a program of %r waits" % script)
         return process

@@ -224,7 +224,7 @@ class Case(unittest.TestCase):
 
     def kill(self, process):
         """Ends a started program and its children; the mount gives nothing a reason to stay."""
-        end_session(process.pid, home=self.dir)
+        end_session(process, home=self.dir)
         process.wait(DEADLINE)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:

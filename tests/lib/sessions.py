@@ -24,14 +24,15 @@ def has_home(pid, home):
         return False  # it ended meanwhile
 
 
-def end_session(session, home):
+def end_session(leader, home):
     """
-    Kills what is left of a session of the test whose directory, the HOME of all its programs, this is.
-    The number of a session that is over may be that of another test's daemon by now, so the number alone says nothing.
+    Kills a program (a Popen with a session of its own) and what it has started.  Once the program is reaped, the number of
+    its session may be that of another test's daemon: then only those count whose HOME is this, the directory of the test.
     """
-    for pid, _ in processes_of(session):
+    ended = leader.returncode is not None
+    for pid, _ in processes_of(leader.pid):
         try:
-            if has_home(pid, home):
+            if not ended or has_home(pid, home):
                 os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it ended meanwhile
