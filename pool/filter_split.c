@@ -64,13 +64,14 @@ static bool tells_lines(const struct words *words)
 }
 
 /*
- * In jq 1.6 `try`, and `?` behind anything but a step, swallow the errors of what comes later, too:
- * of the other conditions.
+ * In jq 1.6 `try`, `?` behind anything but a step, and all but the last pattern of `?//` swallow the errors of what comes
+ * later, too: of the other conditions.
  */
 static bool swallows_errors(const struct words *words)
 {
     for (size_t i = 0; i < words->n; i++)
         if (word_is(words, i, WORD_NAME, "try") || word_is(words, i, WORD_NAME, "isvalid") ||
+            word_is(words, i, WORD_SIGN, "?//") ||
             (word_is(words, i, WORD_SIGN, "?") && !is_of_step(words, i)))
             return true;
     return false;

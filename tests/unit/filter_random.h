@@ -337,6 +337,18 @@ static void random_conditions(struct random *r, struct buf *out)
         "(.data.a | floor)?",
         "[.data.a + 1]?",
         "[.data.a.b? + 1, .data.list[0]?] != []",
+        "(. as {seq: $s} ?// $s | $s == 1)",
+        "(.data | isvalid(.a.b, .list))",
+        "(first(.data[]?, error) | . != 3)",
+        "(label $f | .seq, .data.a, break $f | . != 2)",
+        "(.seq | IN(1, 2, 3))",
+        "([limit(2; .data[]?)] != [])",
+        "(.data | with_entries(.) != {})",
+        "((.data.b | floor) // false)",
+        "(.data | tostream | length == 2)",
+        "(.data.a |= 1 | true)",
+        "(.data | walk(.) != null)",
+        "(.seq | until(. > 3; . + 1) == 4)",
     };
     static const char *const joints[] = {" and ", " and ", " and ", " and ", "\tand #,\n",
                                          " or ",  " // ",  " | ",   ", "};

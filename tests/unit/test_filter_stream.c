@@ -164,6 +164,7 @@ static void of_conditions__libjq_is_asked_last(void **state)
     says("(try true) and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
     says("(true)? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
     says("[true]? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES);
+    says("(.data | . as {n: $s} ?// $s | $s == 1) and (true, .data.n.x)", "{\"n\":1}", FILTER_YES);
     says(".data[]? and (true, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_NO);
     says(".data.n and .data.n + 1 == 2", "{\"n\":1}", FILTER_YES); /* no boolean, but no matter */
     says("(1, .data.n.x) and .data.n + 1 == 2", "{\"n\":1}", FILTER_NO);
