@@ -234,6 +234,8 @@ static int serve(struct mount *m, const struct options *options, struct error *e
     if (!options->foreground) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+        /* Not before: of a place that is mounted on demand, everybody but the process group of who mounts has to wait for that. */
+        (void)setsid();
         /* Whoever reads our output must not wait for a daemon to end. */
         for (int fd = 0; null >= 0 && fd <= 2; fd++)
             (void)dup2(null, fd);
@@ -285,7 +287,7 @@ static int serve_in_background(struct mount *m, const struct options *options, s
     }
     close(ready[0]);
     m->ready_fd = ready[1];
-    if (setsid() < 0 || chdir("/") < 0)
+    if (chdir("/") < 0)
         return fail_os(err, PLSM_ERROR_IO, errno, "cannot become a daemon");
     return serve(m, options, err);
 }

@@ -65,6 +65,16 @@ class Helper(mount.Case):
         self.assertEqual(out, '{"n":1}\n1\n')
         self.assertEqual(os.stat(self.pool_file("ci")).st_size, 2 << 20)
 
+    def test_a_place_that_is_mounted_when_somebody_looks(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can mount an autofs")
+        if "\tautofs\n" not in pathlib.Path("/proc/filesystems").read_text(encoding="utf-8"):
+            self.skipTest("this kernel has no autofs")
+        self.mkpool("ci")
+        waiting = ["unshare", "--mount", sys.executable, str(pathlib.Path(mount.__file__).parent / "autofs.py"), self.place]
+        out = self.run_ok(waiting + [self.helper, self.pools, self.place, "-o", "rw,x-systemd.automount"], cwd=self.dir)
+        self.assertEqual(out, "README\nci\n")
+
 
 if __name__ == "__main__":
     mount.main()
