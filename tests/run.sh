@@ -3,9 +3,9 @@
 #
 #     sh tests/run.sh
 #
-# Installs the missing packages, builds the presets release, dev (address and undefined sanitizers), tsan (threads, for tests that start some or handle signals) and fuzz (ten
-# seconds for each target), and runs the tests of each. The last line is `N passed, N failed`; the exit status is 0 only when nothing failed.
-# A build that fails, or a program that is missing, counts as a failure.
+# Installs the missing packages, builds the presets release, dev (address and undefined sanitizers), tsan (threads, for tests
+# that start some or handle signals) and fuzz (ten seconds for each target), and runs the tests of each while the next one is built.
+# The last line is `N passed, N failed`; the exit status is 0 only when nothing failed. A build that fails, or a program that is missing, counts as a failure.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -16,7 +16,9 @@ failed=0
 unmounted=0
 jobs=$(($(nproc) + 1)) # many tests wait for something most of the time
 log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+build_log=$(mktemp) || exit 1
+builder=
+trap 'rm -f "$log" "$build_log"; [ -z "$builder" ] || kill "$builder" 2>/dev/null' EXIT
 trap 'exit 130' INT TERM
 
 finish() {
@@ -28,19 +30,28 @@ finish() {
     exit
 }
 
-# build PRESET BUILD-ARGUMENT...: one failure when it does not build.
-build() {
-    preset=$1
-    shift
-    echo "$preset: building"
-    if cmake --preset "$preset" -DPLASMITE_TESTS=ON >"$log" 2>&1 &&
-        cmake --build --preset "$preset" "$@" >>"$log" 2>&1; then
-        return 0
+# begin PRESET TARGET...: builds it in the background, in what time the tests leave. One at a time.
+begin() {
+    echo "$1: building"
+    building=$1
+    (
+        cmake --preset "$1" -DPLASMITE_TESTS=ON || exit
+        shift
+        exec nice -n 19 ninja -C "build/$building" "$@"
+    ) >"$build_log" 2>&1 &
+    builder=$!
+}
+
+# Waits until it is built; one failure when it does not build.
+await() {
+    wait "$builder"
+    built=$?
+    builder=
+    if [ $built -ne 0 ]; then
+        cat "$build_log"
+        echo "$building: the build failed"
+        failed=$((failed + 1))
     fi
-    cat "$log"
-    echo "$preset: the build failed"
-    failed=$((failed + 1))
-    return 1
 }
 
 # The sanitizers of gcc 12 do not know address spaces as widely shuffled as new kernels make them.
@@ -57,8 +68,9 @@ count() {
     grep -c "^ *[0-9]*/[0-9]* Test .*$1" "$log"
 }
 
-# check PRESET CTEST-ARGUMENT...: runs tests; shows what failed, in full.
+# check PRESET CTEST-ARGUMENT...: runs tests of what was last waited for, if it was built; shows what failed, in full.
 check() {
+    [ "$built" -eq 0 ] || return
     preset=$1
     shift
     start=$(date +%s)
@@ -84,8 +96,16 @@ if ! install_packages $build_packages $test_packages; then
     failed=1
     finish
 fi
-build release && check release
-build dev && check dev -L '^(unit|cli|fs)$'
-build tsan --target tsan_tests && check tsan -L '^tsan$'
-build fuzz --target fuzz_targets && check fuzz -L '^fuzz$'
+begin release
+await
+begin dev
+check release
+await
+begin tsan tsan_tests
+check dev -L '^(unit|cli|fs)$'
+await
+begin fuzz fuzz_targets
+check tsan -L '^tsan$'
+await
+check fuzz -L '^fuzz$'
 finish
