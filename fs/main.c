@@ -168,11 +168,16 @@ static int loop(struct mount *m)
         pthread_create(&thread, NULL, stop_when_asked, &stopper) != 0)
         return -1;
     result = fuse_session_loop(m->session);
+    /*
+     * -EINTR: libfuse saw the signal first, and then that the loop is to end.  -ECONNABORTED: unmounted at the moment when
+     * the kernel was handing us a request; read(2) says so in this way.
+     */
+    if (atomic_load(&m->stopping) || result == -ECONNABORTED)
+        result = 0;
     atomic_store(&stopper.loop_ended, true);
     stop_ask(); /* when the kernel ended it, by unmounting */
     pthread_join(thread, NULL);
-    /* Unmounted at the moment when the kernel was handing us a request: read(2) says so in this way. */
-    return result == -ECONNABORTED ? 0 : result;
+    return result;
 }
 
 /* Each pool that somebody has looked at takes a descriptor; the usual limit is a thousand. */
