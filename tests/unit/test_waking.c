@@ -11,10 +11,12 @@
 #include <inttypes.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -92,46 +94,53 @@ static void a_sandbox_without_futex_waitv__does_not_make_it_spin(void **state)
 
 /* ---- a batch ---- */
 
-#define TRIES 20
 #define BATCH 40000 /* messages; three rings of them, so that it goes in several runs */
 
-static struct payload batch[BATCH];
+/* The data of the last message: a page that nobody may read, until the batch comes to it. */
+static struct {
+    char *page;
+    size_t bytes;
+    _Atomic uint32_t *waiting;
+    uint32_t asleep; /* what *waiting is while a follower sleeps */
+    volatile sig_atomic_t read, woken;
+} trap;
 
-static void *append_batch(void *arg)
+/* In the middle of the batch: was the follower woken before? */
+static void look(int number, siginfo_t *info, void *context)
 {
-    must(pool_append(arg, batch, BATCH, 0, NULL, NULL) == 0, "no append");
-    return NULL;
+    (void)number;
+    (void)context;
+    if ((char *)info->si_addr < trap.page || (char *)info->si_addr >= trap.page + trap.bytes)
+        abort();
+    trap.read = 1;
+    trap.woken = atomic_load(trap.waiting) != trap.asleep;
+    (void)mprotect(trap.page, trap.bytes, PROT_READ);
 }
 
-/* Appends the batch with a follower's wish to sleep in place; was the writer still at it when it woke the follower? */
-static bool is_woken_on_the_way(struct pool *pool)
-{
-    _Atomic uint32_t *waiting = &pool->ring.live->waiting;
-    uint32_t asleep = atomic_fetch_or(waiting, 1) | 1;
-    pthread_t thread;
-
-    must(pthread_create(&thread, NULL, append_batch, pool) == 0, "no thread");
-    while (atomic_load(waiting) == asleep)
-        ;
-    bool locked =
-        (atomic_load(&pool->ring.live->lock) & 0xfffffffe) != 0; /* a slot's number: see lock.h */
-    pthread_join(thread, NULL);
-    return locked;
-}
-
-/* After the lock is free the answer is no, always; one yes of several tries is enough, since we may be kept from looking in time. */
 static void a_batch__wakes_between_its_runs(void **state)
 {
+    static struct payload batch[BATCH];
     auto_pool struct pool *pool = pool_must_make("batch.plasmite", 1 << 20, POOL_INDEX_AUTO);
-    bool woken = false;
+    struct bytes text = BYTES("{\"text\":\"forty bytes or so of some message\"}");
+    struct sigaction action = {.sa_sigaction = look, .sa_flags = (int)SA_SIGINFO}, before;
 
     (void)state;
+    trap.bytes = (size_t)sysconf(_SC_PAGESIZE);
+    trap.page = mmap(NULL, trap.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(trap.page != MAP_FAILED, "%s", strerror(errno));
+    memcpy(trap.page, text.p, text.n);
     for (size_t i = 0; i < BATCH; i++)
-        batch[i] =
-            payload_make(BYTES(""), 0, BYTES("{\"text\":\"forty bytes or so of some message\"}"));
-    for (int i = 0; i < TRIES && !woken; i++)
-        woken = is_woken_on_the_way(pool);
-    assert_true(woken);
+        batch[i] = payload_make(BYTES(""), 0, text);
+    batch[BATCH - 1].data.p = trap.page;
+    trap.waiting = &pool->ring.live->waiting;
+    trap.asleep = atomic_fetch_or(trap.waiting, 1) | 1;
+    assert_int_equal(mprotect(trap.page, trap.bytes, PROT_NONE), 0);
+    assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+    assert_int_equal(pool_append(pool, batch, BATCH, 0, NULL, NULL), 0);
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+    assert_true(trap.read);
+    assert_true(trap.woken);
+    assert_int_equal(munmap(trap.page, trap.bytes), 0);
 }
 
 int main(void)
