@@ -9,19 +9,12 @@
 
 #define LAPPED_TRIES 1000 /* new beginnings while writers keep overtaking us */
 
-static int over_or_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
-{
-    if (pool_fail_if_over(pool, err) < 0)
-        return -1;
-    return pool_fail_corrupt(pool, pos, what, err);
-}
-
 int cursor_at_end(struct pool *pool, struct cursor *ret, struct error *err)
 {
     struct commit commit;
 
     if (!ring_commit(&pool->ring, &commit))
-        return over_or_corrupt(pool, 0, "the header is damaged", err);
+        return pool_fail_corrupt(pool, 0, "the header is damaged", err);
     *ret = (struct cursor){.pos = commit.head, .seq = commit.newest + 1};
     return 0;
 }
@@ -132,7 +125,7 @@ static int seek(struct pool *pool, enum index_key key, uint64_t target, uint64_t
         if (result == FRAME_OK || result == FRAME_END)
             return 0;
         if (result == FRAME_BAD)
-            return over_or_corrupt(pool, ret->pos, "a message is damaged", err);
+            return pool_fail_corrupt(pool, ret->pos, "a message is damaged", err);
     }
     return cursor_at_oldest(pool, ret, err);
 }
@@ -153,7 +146,7 @@ int cursor_at_time(struct pool *pool, uint64_t time_ns, struct cursor *ret, stru
     if (time_ns == 0)
         return cursor_at_oldest(pool, ret, err);
     if (!ring_commit(&pool->ring, &commit))
-        return over_or_corrupt(pool, 0, "the header is damaged", err);
+        return pool_fail_corrupt(pool, 0, "the header is damaged", err);
     return seek(pool, INDEX_TIME, time_ns, commit.time_floor, ret, err);
 }
 
@@ -198,7 +191,7 @@ static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, s
             if (ret->seq == cursor->seq)
                 return CURSOR_MESSAGE;
             if (!ring_lapped(ring, cursor->pos)) {
-                over_or_corrupt(pool, cursor->pos, "a message has the wrong number", err);
+                pool_fail_corrupt(pool, cursor->pos, "a message has the wrong number", err);
                 return CURSOR_FAILED;
             }
             break;
@@ -212,7 +205,7 @@ static enum cursor_result find_frame(struct pool *pool, struct cursor *cursor, s
         case FRAME_LAPPED:
             break;
         case FRAME_BAD:
-            over_or_corrupt(pool, cursor->pos, "a message is damaged", err);
+            pool_fail_corrupt(pool, cursor->pos, "a message is damaged", err);
             return CURSOR_FAILED;
         }
         enum cursor_result result = catch_up(pool, cursor, err);
@@ -294,7 +287,7 @@ static enum cursor_result take_body(struct pool *pool, struct cursor *cursor,
     case FRAME_END:
         return CURSOR_GAP;
     case FRAME_BAD:
-        over_or_corrupt(pool, cursor->pos, "a message is damaged", err);
+        pool_fail_corrupt(pool, cursor->pos, "a message is damaged", err);
         fail_seq(err, cursor->seq);
         return CURSOR_FAILED;
     }

@@ -40,7 +40,7 @@ int pool_fail_if_over(struct pool *pool, struct error *err);
  */
 enum lock_result pool_lock(struct pool *pool, uint64_t limit_ns, struct error *err);
 
-/* Corrupt with the path and the place of a position in the file. */
+/* Corrupt with the path and the place of a position in the file; or that the pool is over, which explains what looks wrong. */
 int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err);
 
 #endif

@@ -20,13 +20,6 @@
 #define PLACE_SPARE 72
 #define LAPPED_TRIES 1000 /* looks at a tail that keeps running away from us */
 
-int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
-{
-    fail(err, PLSM_ERROR_CORRUPT, "%s", what);
-    fail_offset(err, pool->fixed.ring_off + ring_off(&pool->ring, pos));
-    return fail_path(err, pool->path);
-}
-
 int pool_fail_if_over(struct pool *pool, struct error *err)
 {
     if (!pool_is_over(pool))
@@ -35,6 +28,15 @@ int pool_fail_if_over(struct pool *pool, struct error *err)
         fail(err, PLSM_ERROR_IO, "the pool file was cut short while in use");
     else
         fail(err, PLSM_ERROR_NOT_FOUND, "the pool was deleted");
+    return fail_path(err, pool->path);
+}
+
+int pool_fail_corrupt(struct pool *pool, uint64_t pos, const char *what, struct error *err)
+{
+    if (pool_fail_if_over(pool, err) < 0)
+        return -1;
+    fail(err, PLSM_ERROR_CORRUPT, "%s", what);
+    fail_offset(err, pool->fixed.ring_off + ring_off(&pool->ring, pos));
     return fail_path(err, pool->path);
 }
 
@@ -301,8 +303,6 @@ static int look(struct pool *pool, struct pool_bounds *ret, uint64_t *ret_oldest
         case FRAME_LAPPED:
             break;
         case FRAME_BAD:
-            if (pool_fail_if_over(pool, err) < 0)
-                return -1;
             return pool_fail_corrupt(pool, pos, "the oldest message is damaged", err);
         }
     }

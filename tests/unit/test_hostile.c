@@ -7,6 +7,7 @@
 #include "pools.h"
 
 #include "base/units.h"
+#include "handle.h"
 #include "layout.h"
 #include "pool/stream.h"
 #include "pool/verify.h"
@@ -375,6 +376,21 @@ static void a_file_cut_short__is_an_io_error(void **state)
     take_away(cut_to_nothing, PLSM_ERROR_IO);
 }
 
+/* Between the look whether all is well and the look at what there is. */
+static void a_file_cut_while_somebody_looks_at_it__is_not_called_damaged(void **state)
+{
+    const char *path = scratch_path("cut.plasmite");
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    sigaction(SIGBUS, &guard, NULL);
+    make_pool(path);
+    auto_pool struct pool *pool = pool_must_open(path, POOL_READ_WRITE);
+    cut_to_nothing(path);
+    assert_int_equal(pool_fail_corrupt(pool, 0, "a message is damaged", &err), -1);
+    assert_int_equal(err.kind, PLSM_ERROR_IO);
+}
+
 static void a_deleted_pool__is_not_found(void **state)
 {
     (void)state;
@@ -472,6 +488,7 @@ int main(void)
         cmocka_unit_test(garbage__in_the_ring),
         cmocka_unit_test(wrong_sizes__are_refused),
         cmocka_unit_test(a_file_cut_short__is_an_io_error),
+        cmocka_unit_test(a_file_cut_while_somebody_looks_at_it__is_not_called_damaged),
         cmocka_unit_test(a_deleted_pool__is_not_found),
         cmocka_unit_test(an_unlinked_pool__is_not_found),
         cmocka_unit_test(a_replaced_pool__is_not_found),
