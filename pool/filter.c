@@ -114,7 +114,8 @@ static int compile_words(struct filter *filter, const struct words *words, enum 
     if (words_refuse(words, err) < 0)
         return -1;
     if (compile(filter, words, flags, &stranger, err) < 0) {
-        (void)mistaken_words(words, err); /* else the error stays as it is */
+        if (words->n <= LIBJQ_WORDS_MAX) /* beyond, looking for a mistake may take seconds */
+            (void)mistaken_words(words, err);
         return -1;
     }
     if (mistaken_assignment(words, err) < 0)

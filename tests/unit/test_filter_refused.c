@@ -119,6 +119,17 @@ static void what_is_often_mistaken__is_named(void **state)
         filter_free(filter_of(fine[i]));
 }
 
+static void too_long_to_look_for_mistakes__says_so(void **state)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    (void)state;
+    while (text.n < 60000)
+        assert_int_equal(buf_add_str(&text, ".a-b|"), 0);
+    assert_int_equal(buf_add_str(&text, "True"), 0);
+    fails_with(buf_str(&text), "words, and jq takes 8192 at most");
+}
+
 static void what_is_hardly_meant__is_doubted(void **state)
 {
     static const struct {
@@ -363,6 +374,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_does_not_compile__is_pointed_at),
         cmocka_unit_test(what_is_often_mistaken__is_named),
+        cmocka_unit_test(too_long_to_look_for_mistakes__says_so),
         cmocka_unit_test(what_is_hardly_meant__is_doubted),
         cmocka_unit_test(what_is_long_or_deep__is_refused),
         cmocka_unit_test(a_nul_byte__does_not_hide_the_rest),
