@@ -244,8 +244,11 @@ static void note(const struct write_job *job)
         .at = job->wrong < job->n ? job->wrong : FAILURE_NOWHERE
     };
 
-    if (job->good == 0 && job->err->kind != PLSM_ERROR_NONE)
-        failure_note(job->writer->handle.m, &failure);
+    if (job->good > 0 || job->err->kind == PLSM_ERROR_NONE)
+        return;
+    if (strcmp(job->err->message, "data must be object") == 0)
+        (void)fail_hint(job->err, "A message is a JSON object, like {\"text\":\"hello\"}; plain text goes into `lines`.");
+    failure_note(job->writer->handle.m, &failure);
 }
 
 static void reply(const struct write_job *job)

@@ -316,8 +316,10 @@ static int read_number(struct place *next, const char *name, struct error *err)
     size_t digits = strspn(name, "0123456789");
     const char *why;
 
+    if (name[digits] != '\0')
+        return invalid(err, digits, "a whole number like 10 belongs here");
     if (parse_u64(name, &next->n, &why) < 0)
-        return invalid(err, name[digits] == '\0' ? 0 : digits, why);
+        return invalid(err, 0, why);
     if (next->kind == PLACE_LAST && next->n > LAST_MAX)
         return invalid(err, 0, "more messages than there can ever be");
     if (next->kind == PLACE_FROM && next->n == 0)

@@ -48,6 +48,13 @@ class Errors(mount.Case):
         }])
         self.assertEqual(self.errors(".plasmite/errors"), self.errors())
 
+    def test_what_is_no_object_is_told_where_it_may_go(self):
+        self.run_fails("echo hello > ci/append", 1, "Bad message")
+        self.assertEqual(self.errors(), [{
+            "path": "ci/append", "errno": "EBADMSG", "message": "data must be object", "place": "hello\n^",
+            "hint": 'A message is a JSON object, like {"text":"hello"}; plain text goes into `lines`.',
+        }])
+
     def test_the_place_is_shown_with_what_is_around_it(self):
         for text, place in (
             ('{"ok":1}\n{"\u00e4\u20ac":tru}', None),  # a short count first
@@ -114,8 +121,9 @@ class Errors(mount.Case):
 
     def test_arguments_of_paths(self):
         for name, message, place in (
-            ("last/1x", "invalid digit found in string", "1x\n ^"),
-            ("last/-1", "invalid digit found in string", "-1\n^"),
+            ("last/1x", "a whole number like 10 belongs here", "1x\n ^"),
+            ("last/99999999999999999999", "number too large to fit in target type", "99999999999999999999\n^"),
+            ("last/-1", "a whole number like 10 belongs here", "-1\n^"),
             ("seq/99999999999999999999", "number too large to fit in target type", "99999999999999999999\n^"),
             ("last/9223372036854775809", "more messages than there can ever be", "9223372036854775809\n^"),
             ("tag/a%0Ab/all", None, "a%0Ab\n ^"),
