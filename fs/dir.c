@@ -233,7 +233,8 @@ void dir_make_pool(fuse_req_t req, struct mount *m, struct node *parent, const c
     char *path;
 
     if (parent->place.kind != PLACE_ROOT) {
-        fuse_reply_err(req, EPERM);
+        fuse_reply_err(req, failure_forbid(m, parent, name, EPERM, "no directory can be made here",
+                                           "Pools are made at the top of the mount."));
         return;
     }
     if (check_new_name(name, &err) < 0) {

@@ -111,15 +111,15 @@ void failure_note(struct mount *m, const struct failure *failure)
     notes_add(m, pool == NULL ? NULL : pool->notes, buf_bytes(&line), now, failure->rejected);
 }
 
-int failure_forbid(struct mount *m, const struct node *node, int status, const char *message,
-                   const char *hint)
+int failure_forbid(struct mount *m, const struct node *node, const char *name, int status,
+                   const char *message, const char *hint)
 {
     struct error err = ERROR_INIT;
 
     (void)fail(&err, PLSM_ERROR_PERMISSION, "%s", message);
     if (hint != NULL)
         (void)fail_hint(&err, "%s", hint);
-    failure_note(m, &(struct failure){.node = node, .status = status, .err = &err});
+    failure_note(m, &(struct failure){.node = node, .name = name, .status = status, .err = &err});
     return status;
 }
 

@@ -23,9 +23,9 @@ struct failure {
 /* Remembered (notes.h) for the pool that the node belongs to, if any, and for the mount. */
 void failure_note(struct mount *m, const struct failure *failure);
 
-/* The same for what the mount does not allow, in one step; returns `status`.  `hint` may be NULL. */
-int failure_forbid(struct mount *m, const struct node *node, int status, const char *message,
-                   const char *hint);
+/* The same for what the mount does not allow, in one step; returns `status`.  `name` and `hint` may be NULL. */
+int failure_forbid(struct mount *m, const struct node *node, const char *name, int status,
+                   const char *message, const char *hint);
 
 /* What an expression of the lens answered that is no answer, once; told of the directory that the expression made. */
 void failure_note_lens(struct mount *m, const struct node *node, const struct lens *lens);

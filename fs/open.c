@@ -47,7 +47,7 @@ static int open_shown(struct opening *o)
     if (is_gap(o->node))
         return tell_gap(o);
     if (!trust_look(o->req, o->node->place.lens)) /* the kernel knew the name, from somebody else */
-        return failure_forbid(o->m, o->node, EINVAL, FORBIDDEN_EXPRESSION, NULL);
+        return failure_forbid(o->m, o->node, NULL, EINVAL, FORBIDDEN_EXPRESSION, NULL);
     return o->node->snapshot != NULL ? file_open(o) : messages_open(o);
 }
 
@@ -58,7 +58,7 @@ static int check_writable(struct opening *o)
         return 0;
     if (o->m->read_only)
         return EROFS;
-    return failure_forbid(o->m, o->node, EACCES, "the mount may not write to the pool file",
+    return failure_forbid(o->m, o->node, NULL, EACCES, "the mount may not write to the pool file",
                           "It is another user's, or lies on a read-only file system.");
 }
 
@@ -82,7 +82,7 @@ static int open_log(struct opening *o)
     if ((o->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY || kick_asks(o->m->kick, o->req))
         return log_open(o);
     if ((o->flags & (O_ACCMODE | O_APPEND | O_TRUNC)) != (O_WRONLY | O_APPEND))
-        return failure_forbid(o->m, o->node, EPERM, "a log only grows at its end",
+        return failure_forbid(o->m, o->node, NULL, EPERM, "a log only grows at its end",
                               "Append with >>, or write to append.");
     return open_writer(o);
 }
@@ -135,7 +135,7 @@ static int open_kind(struct opening *o)
     if (kind < sizeof openers / sizeof openers[0])
         open = reads ? openers[kind].read : openers[kind].write;
     if (open == NULL)
-        return failure_forbid(o->m, o->node, EACCES, "this file is only for reading",
+        return failure_forbid(o->m, o->node, NULL, EACCES, "this file is only for reading",
                               "Messages are written to append, lines of text to lines.");
     return open(o);
 }

@@ -3,6 +3,7 @@
 #include "attr.h"
 #include "deletion.h"
 #include "dir.h"
+#include "failure.h"
 #include "handle.h"
 #include "kick.h"
 #include "lookup.h"
@@ -271,8 +272,15 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {
-    (void)parent, (void)name, (void)mode, (void)fi;
-    fuse_reply_err(req, EPERM);
+    struct mount *m = mount_of(req);
+    struct node *dir = node_of(req, parent);
+
+    (void)mode, (void)fi;
+    if (dir != NULL)
+        fuse_reply_err(req, failure_forbid(m, dir, name, EPERM, "no file can be made here",
+                                           dir->pool != NULL
+                                               ? "Messages go into `append` of the pool, lines of text into `lines`."
+                                               : "`mkdir ci` makes a pool; messages go into ci/append."));
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

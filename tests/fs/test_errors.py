@@ -141,6 +141,21 @@ class Errors(mount.Case):
         self.assert_errno(errno.EINVAL, os.stat, self.path("ci/since/yesterday"))
         self.assertEqual(self.last()["place"], "yesterday\n^")
 
+    def test_a_file_that_is_not_there(self):
+        for name, place in (("ci/apend", "ci/errors"), ("ci/where/.data.x/append", "ci/errors"), ("notes.txt", ".plasmite/errors")):
+            with self.subTest(name=name):
+                self.run_fails("echo '{}' > %s" % name, 1, "Operation not permitted")
+                failure = self.last(place)
+                self.assertEqual((failure["path"], failure["errno"], failure["message"]), (name, "EPERM", "no file can be made here"))
+                self.assertIn("append", failure["hint"])
+
+    def test_a_directory_in_a_pool(self):
+        self.run_fails("mkdir ci/topic", 1, "Operation not permitted")
+        self.assertEqual(self.last(), {
+            "path": "ci/topic", "errno": "EPERM", "message": "no directory can be made here",
+            "hint": "Pools are made at the top of the mount.",
+        })
+
     def test_a_person_reads_it_with_jq(self):
         self.run_fails("cat ci/since/1hour", 1, "Invalid argument")
         self.assertEqual(self.run_ok("jq -r .place ci/errors"), "1hour\n^\n")
