@@ -37,7 +37,8 @@ static int run_size(struct handle *h, const char *line, struct error *err)
 
     (void)parse_size(line, &bytes, NULL); /* it was checked */
     result = pool_resize(pool->pool, bytes, err);
-    (void)mpool_alive(pool); /* marks it: the next look-up opens the new one */
+    if (!mpool_alive(pool)) /* marks it; the next look-up opens the one that has taken its place */
+        deletion_await(h->m, pool);
     return result;
 }
 

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define DELETE_LIMIT_NS NS_PER_S /* of waiting for a writer, while nobody else gets into the root */
-#define FORGET_LIMIT_NS NS_PER_S /* of waiting until the kernel has forgotten a deleted pool */
+#define FORGET_LIMIT_NS NS_PER_S /* of waiting until the kernel has forgotten a pool that is gone */
 
 /* An errno when the pool may not be deleted now. */
 static int check_deletable(struct mpool *pool)
@@ -45,24 +45,18 @@ struct deletion {
     struct mpool *pool; /* with a reference */
 };
 
-static int delete_now(struct mpool *pool, struct error *err)
-{
-    if (pool_delete_within(pool->path, DELETE_LIMIT_NS, err) < 0)
-        return -1;
-    (void)mpool_alive(pool); /* marks it */
-    return 0;
-}
-
 static void delete_pool(struct work *work)
 {
     struct deletion *job = (struct deletion *)work;
     struct error err = ERROR_INIT;
     int status = check_deletable(job->pool);
 
-    if (status == 0 && delete_now(job->pool, &err) < 0)
+    if (status == 0 && pool_delete_within(job->pool->path, DELETE_LIMIT_NS, &err) < 0)
         status = status_errno(&err, DOOR_PATH);
-    if (status == 0)
+    if (status == 0) {
+        (void)mpool_alive(job->pool); /* marks it */
         mark_announced(job->m, job->pool->name);
+    }
     fuse_reply_err(job->req, status);
     mpool_unuse(job->pool);
     mpool_unref(job->pool);
@@ -83,15 +77,20 @@ static bool is_remembered(struct mount *m, const struct mpool *pool)
     return found;
 }
 
-int deletion_run(struct mount *m, struct mpool *pool, struct error *err)
+void deletion_await(struct mount *m, struct mpool *pool)
 {
     uint64_t limit = clock_mono_ns() + FORGET_LIMIT_NS;
 
-    if (delete_now(pool, err) < 0)
-        return -1;
-    /* The watching thread tells the kernel; until then a mkdir of the same name would be EEXIST. */
     while (is_remembered(m, pool) && clock_mono_ns() < limit)
         nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+}
+
+int deletion_run(struct mount *m, struct mpool *pool, struct error *err)
+{
+    if (pool_delete_within(pool->path, DELETE_LIMIT_NS, err) < 0)
+        return -1;
+    (void)mpool_alive(pool); /* marks it */
+    deletion_await(m, pool); /* else a mkdir of the same name would be EEXIST */
     return 0;
 }
 

@@ -13,4 +13,7 @@ void deletion_begin(fuse_req_t req, struct mount *m, struct node *parent, const 
  */
 int deletion_run(struct mount *m, struct mpool *pool, struct error *err);
 
+/* Waits until the kernel was told by the watching thread that the pool is gone, a second at most: not from the loop. */
+void deletion_await(struct mount *m, struct mpool *pool);
+
 #endif
