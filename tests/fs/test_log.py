@@ -411,7 +411,7 @@ while True:
                 'template(name="raw" type="string" string="%%msg%%\\n")\n'
                 'action(type="omfile" file="%s" template="raw")\n' % (self.dir, self.path("ci/log"), shipped)
             )
-        process = self.start("exec rsyslogd -n -f ../rsyslog.conf -i ../rsyslog.pid")
+        process = self.start("exec rsyslogd -n -f ../rsyslog.conf -i NONE")
 
         def numbers():
             try:

@@ -245,7 +245,7 @@ class Append(Table):
             'template(name="json" type="list" option.jsonf="on") { property(outname="line" name="msg" format="jsonf") }\n'
             'action(type="omfile" file="%s" template="json")\n' % (self.dir, self.dir, self.path("ci/append")),
         )
-        process = self.start("exec rsyslogd -n -f ../rsyslog.conf -i ../rsyslog.pid")
+        process = self.start("exec rsyslogd -n -f ../rsyslog.conf -i NONE")
         with open(os.path.join(self.dir, "in"), "a") as file:
             file.write('one\nand "two"\n')
         until("both are messages", lambda: self.read("ci/stat/count") == "2\n")
