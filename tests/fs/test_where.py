@@ -269,6 +269,10 @@ class Costly(mount.Case):
 
         until("the program waits for the mount", lambda: sleeps() and os.path.basename(os.readlink("/proc/%d/exe" % reader.pid)) != "bash")
 
+    def state(self, process):
+        with open("/proc/%d/stat" % process.pid) as stat:
+            return stat.read().rpartition(") ")[2][0]
+
     def test_a_program_that_is_killed_ends_at_once(self):
         for n, command in enumerate(("exec stat '%s'", "exec cat '%s'", "exec ls -l '%s'")):
             for number in (signal.SIGKILL, signal.SIGTERM):
@@ -282,8 +286,10 @@ class Costly(mount.Case):
 
     def test_also_the_one_that_waits_for_another_who_asked_the_same(self):
         view = self.view("big", 0)
-        first, second = self.start(["stat", view]), self.start(["stat", view])
+        first = self.start(["stat", view])
         self.wait_for_answer(first)
+        second = self.start(["stat", view])
+        until("the second waits for the first", lambda: self.state(second) == "D")
         begin = time.monotonic()
         for reader in first, second:
             reader.send_signal(signal.SIGKILL)
