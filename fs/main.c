@@ -20,6 +20,7 @@
 #include "stale.h"
 #include "waiters.h"
 #include "watch.h"
+#include "wire.h"
 #include "work.h"
 
 #include <errno.h>
@@ -251,6 +252,7 @@ static int serve(struct mount *m, const struct options *options, struct error *e
     fuse_session_unmount(m->session);
     if (stuck) /* a disk that does not answer, or a filter: whoever waits for it is told by the kernel */
         _exit(0);
+    wire_settle(m->session);
     workers_free(m->workers);
     free_parts(m); /* before the session: open polls refer to it */
     fuse_session_destroy(m->session);

@@ -9,6 +9,7 @@
  */
 #include "wire.h"
 
+#include <linux/fuse.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@
 #define CALL_WRITEV(fd, pieces, n) syscall(SYS_writev, fd, pieces, n)
 #endif
 
+#define INTERRUPTS_MAX 256 /* that came one after the other, at the end; more stay until the process ends */
 #define SHORT_BYTES 512 /* most messages in their envelope, and every answer without data */
 
 static ssize_t send_answer(int fd, struct iovec *pieces, int n, void *mount)
@@ -52,4 +54,15 @@ void wire_use(struct fuse_session *session)
     static const struct fuse_custom_io io = {.read = receive_request, .writev = send_answer};
 
     (void)fuse_session_custom_io(session, &io, fuse_session_fd(session));
+}
+
+void wire_settle(struct fuse_session *session)
+{
+    struct {
+        struct fuse_in_header head;
+        struct fuse_batch_forget_in none;
+    } nothing = {.head = {.len = sizeof nothing, .opcode = FUSE_BATCH_FORGET}};
+
+    for (int i = 0; i < INTERRUPTS_MAX; i++)
+        fuse_session_process_buf(session, &(struct fuse_buf){.size = sizeof nothing, .mem = &nothing});
 }

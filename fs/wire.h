@@ -10,4 +10,10 @@
  */
 void wire_use(struct fuse_session *session);
 
+/*
+ * At the end, when the loop and the workers have ended.  libfuse keeps an interruption that came behind the answer until the
+ * next request, beyond its own end if there is none; requests that do nothing free such ones.
+ */
+void wire_settle(struct fuse_session *session);
+
 #endif
